@@ -1,0 +1,1 @@
+"""Proves the real collated batches before a step is spent: the gate between data and training."""

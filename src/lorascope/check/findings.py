@@ -1,0 +1,63 @@
+"""What a check came to."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One check over all examples of a dataset.
+
+    Attributes:
+        name: Stable, as used in `check.allow`.
+        passed: None where it could not be made; `note` says why.
+        question: What it proves, in words.
+        num_failed: Rows concerned.
+        num_rows: Rows looked at.
+        note: What a reader needs besides.
+        fix: What to do when it failed.
+        worst: Up to five examples: example_id, split and what is wrong with them.
+    """
+
+    name: str
+    passed: bool | None
+    question: str
+    num_failed: int
+    num_rows: int
+    note: str = ""
+    fix: str = ""
+    worst: tuple[dict[str, Any], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The check as JSON values."""
+        return {**asdict(self), "worst": list(self.worst)}
+
+
+def result(
+    name: str,
+    question: str,
+    failures: Sequence[dict[str, Any]],
+    num_rows: int,
+    *,
+    fix: str,
+    note: str = "",
+) -> CheckResult:
+    """A check that passes when no row fails it."""
+    return CheckResult(
+        name=name,
+        passed=not failures,
+        question=question,
+        num_failed=len(failures),
+        num_rows=num_rows,
+        note=note,
+        fix=fix,
+        worst=tuple(failures[:_SHOWN]),
+    )
+
+
+def not_made(name: str, question: str, why: str) -> CheckResult:
+    """A check that could not be made."""
+    return CheckResult(name=name, passed=None, question=question, num_failed=0, num_rows=0, note=why)

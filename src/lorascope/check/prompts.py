@@ -1,0 +1,99 @@
+"""Checks on prompts: they are never trained on, and they are what generation will see."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from lorascope.check.findings import CheckResult, not_made, result
+from lorascope.check.labels import Failure, each, failure
+from lorascope.lm.template import Message, Template
+from lorascope.run.dataset import IGNORE, Example
+
+_PROMPT = "prompt text is not supervised"
+_PREFIX = "the prompt that generation will use is a prefix of the training text"
+_SPLITS = "no validation row is in training"
+
+
+def prompt_is_no_target(splits: Mapping[str, Sequence[Example]], prompt_ids: Mapping[str, Sequence[int]]) -> CheckResult:
+    """No token of the prompt is a target.
+
+    Args:
+        splits: The dataset.
+        prompt_ids: Example id to the ids of the prompt before its first answer; empty where texts are not known.
+    """
+    rows = [(split, example) for split, example in each(splits) if example.example_id in prompt_ids]
+    if not rows:
+        return _prompt_by_shape(splits)
+    failures = []
+    for split, example in rows:
+        length = len(prompt_ids[example.example_id])
+        supervised = int((example.labels[:length] != IGNORE).sum())
+        if supervised:
+            failures.append(failure(example, split, f"{supervised} prompt tokens are targets"))
+    return result(
+        "prompt_masked", _PROMPT, failures, len(rows), fix="set the labels of the prompt to -100; it is not to be learnt"
+    )
+
+
+def _prompt_by_shape(splits: Mapping[str, Sequence[Example]]) -> CheckResult:
+    """Without texts, a row whose every token is a target has no masked prompt at all."""
+    failures: list[Failure] = [
+        failure(example, split, "every token is a target: the prompt, if there is one, is trained on")
+        for split, example in each(splits)
+        if example.num_tokens > 1 and example.num_target_tokens == example.num_tokens - 1
+    ]
+    num = sum(len(examples) for examples in splits.values())
+    note = "seen from labels alone: the texts of this dataset are not known here"
+    return result("prompt_masked", _PROMPT, failures, num, note=note, fix="set the labels of the prompt to -100")
+
+
+def prompt_is_prefix(
+    splits: Mapping[str, Sequence[Example]],
+    conversations: Mapping[str, Sequence[Message]],
+    template: Template | None,
+    decode: Callable[[Sequence[int]], str],
+) -> tuple[CheckResult, dict[str, list[int]]]:
+    """Encode each row's prompt as generation would and compare it with the training ids.
+
+    Args:
+        splits: The dataset.
+        conversations: Example id to its messages; empty where texts are not known.
+        template: The run's template.
+        decode: Ids to text.
+
+    Returns:
+        The check, and example id to the ids of the prompt before its first answer.
+    """
+    if template is None or not conversations:
+        return not_made("prompt_prefix", _PREFIX, "the texts and template of this dataset are not known here"), {}
+    failures, num, prompts = [], 0, {}
+    for split, example in each(splits):
+        messages = conversations.get(example.example_id)
+        if messages is None:
+            continue
+        num += 1
+        turns = [turn for turn, message in enumerate(messages) if message.role == "assistant"]
+        for turn in turns:
+            ids = template.encode_prompt(messages[:turn])
+            if turn == turns[0]:
+                prompts[example.example_id] = ids
+            own = example.input_ids[: len(ids)].tolist()
+            if own != ids:
+                where = next((i for i, (a, b) in enumerate(zip(own, ids, strict=False)) if a != b), len(own))
+                failures.append(failure(example, split, f"differs at token {where}: {decode(ids[where : where + 5])!r}"))
+                break
+    fix = "prepare and generate with the same template and tokenizer"
+    return result("prompt_prefix", _PREFIX, failures, num, fix=fix), prompts
+
+
+def held_out_is_new(splits: Mapping[str, Sequence[Example]]) -> CheckResult:
+    """No held-out row has the token ids of a training row."""
+    if "train" not in splits or len(splits) < 2:
+        return not_made("overlap", _SPLITS, "there is no second split")
+    train = {example.input_ids.tobytes(): example.example_id for example in splits["train"]}
+    failures, num = [], 0
+    for split, example in each({name: rows for name, rows in splits.items() if name != "train"}):
+        num += 1
+        twin = train.get(example.input_ids.tobytes())
+        if twin is not None:
+            failures.append(failure(example, split, f"the same as training row {twin}"))
+    fix = "remove these rows from one side, or accept it on record: --set check.allow=[overlap]"
+    return result("overlap", _SPLITS, failures, num, fix=fix)

@@ -1,0 +1,105 @@
+"""The `lorascope` command: registers one function per file, in pipeline order, and turns errors into exit codes.
+
+Nothing heavy is imported here, so that --help answers at once: each command imports its stage when it is called.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from lorascope.cli.check import check
+from lorascope.cli.compare import compare
+from lorascope.cli.demo import demo
+from lorascope.cli.diagnose import diagnose
+from lorascope.cli.doctor import doctor
+from lorascope.cli.eval import evaluate
+from lorascope.cli.export import export
+from lorascope.cli.prepare import prepare
+from lorascope.cli.report import report
+from lorascope.cli.run import run
+from lorascope.cli.train import train
+from lorascope.errors import LorascopeError, parts
+
+app = typer.Typer(
+    name="lorascope",
+    help="LoRA fine-tuning whose numbers you can trust.\n\n"
+    "The pipeline: prepare -> check -> train -> diagnose -> eval -> compare -> export -> report. "
+    "`run` does all of it; `demo` does it on the bundled starter.\n\n"
+    "Start with: lorascope demo, or: lorascope run my_rows.jsonl --base gpt2 --out runs/first",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.command()(run)
+app.command()(demo)
+app.command()(prepare)
+app.command()(check)
+app.command()(train)
+app.command()(diagnose)
+app.command("eval")(evaluate)
+app.command()(compare)
+app.command()(export)
+app.command()(report)
+app.command()(doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import lorascope
+
+        typer.echo(f"lorascope {lorascope.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_show_version, is_eager=True),
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 done, 1 an expected failure, 2 wrong usage, 130 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(args=given, prog_name="lorascope")
+    except LorascopeError as error:
+        _show_error(error, as_json="--json" in given)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA_TRAIN:
+            raise
+        _show_error(_missing_extra(error.name or ""), as_json="--json" in given)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+_EXTRA_TRAIN = ("torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "sacrebleu")
+
+
+def _missing_extra(package: str) -> LorascopeError:
+    from lorascope.errors import explain
+
+    return LorascopeError(
+        explain(
+            f'"{package}" is not installed',
+            where="this Python environment",
+            why="training and measuring need torch, transformers and peft, which the light install leaves out",
+            fix='pip install "lorascope[train]"',
+        )
+    )
+
+
+def _show_error(error: LorascopeError, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"error": {"type": type(error).__name__, **parts(error.message)}}, ensure_ascii=False))
+    typer.echo(f"error: {error.message}", err=True)

@@ -1,0 +1,92 @@
+"""`lorascope check`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lorascope.cli.options import JsonOption, SetOption
+
+
+def check(
+    target: Annotated[Path, typer.Argument(help="A run folder, or a tokenised dataset made elsewhere.", metavar="RUN")],
+    base: Annotated[str | None, typer.Option(help="Base model of a dataset made elsewhere.")] = None,
+    show: Annotated[int, typer.Option(help="Print this many decoded examples with their targets coloured.")] = 0,
+    settings: SetOption = [],  # noqa: B006
+    as_json: JsonOption = False,
+) -> None:
+    """Prove, on the real batches, that training would learn what it should.
+
+    Every row has targets and ends with a stop token that is one; no padding and no prompt is trained on; the prompt
+    of generation is a prefix of the training text; no validation row is in training. Exit status 1 when one fails.
+    """
+    from lorascope.cli.display import next_step, observer_for, print_json
+    from lorascope.run.folder import RunFolder
+
+    is_run = (target / "config.json").is_file() or base is None
+    run = RunFolder(target)
+    report, base_id = _of_run(run, settings, as_json) if is_run else _of_dataset(target, str(base))
+    if as_json:
+        print_json({"target": str(target), **report})
+    else:
+        for line in summary(report):
+            typer.echo(line)
+        if show:
+            _show(run.dataset if is_run else target, base_id, show)
+        if report["passed"] and is_run:
+            next_step(f"lorascope train {target}")
+    del observer_for
+    if not report["passed"]:
+        raise typer.Exit(1)
+
+
+def _of_run(run: Any, settings: list[str], as_json: bool) -> tuple[dict[str, Any], str]:
+    from lorascope.check.stage import check_run
+    from lorascope.cli.display import observer_for
+    from lorascope.run.current import recipe_of
+    from lorascope.run.folder import open_run
+
+    open_run(run.path)
+    recipe = recipe_of(run, settings)
+    return check_run(run, recipe, observer=observer_for(as_json=as_json)), recipe.base.id
+
+
+def _of_dataset(folder: Path, base: str) -> tuple[dict[str, Any], str]:
+    from lorascope.check.stage import check_dataset
+
+    return check_dataset(folder, base), base
+
+
+def summary(report: dict[str, Any]) -> list[str]:
+    """The checks, the most important sentence first."""
+    lines = [report["first_line"]]
+    for one in report["checks"]:
+        mark = {True: "ok  ", False: "FAIL", None: "--  "}[one["passed"]]
+        if one["passed"] is False and one["name"] in report["allowed"]:
+            mark = "allowed"
+        counts = f"{one['num_failed']:,} of {one['num_rows']:,} rows" if one["passed"] is False else one["note"]
+        lines.append(f"  {mark} {one['question']}" + (f": {counts}" if counts else ""))
+        if one["passed"] is False:
+            lines += [f"         {row['example_id']} ({row['split']}): {row['what']}" for row in one["worst"][:3]]
+            lines.append(f"         fix: {one['fix']}")
+    return lines
+
+
+def _show(dataset: Path, base: str, count: int) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from lorascope.check.show import marked_tokens
+    from lorascope.lm.load import load_tokenizer
+    from lorascope.run.dataset import load_examples, load_splits
+
+    console = Console()
+    split = next(iter(load_splits(dataset)))
+    examples, _ = load_examples(dataset, split)
+    tokenizer = load_tokenizer(base)
+    for example in examples[:count]:
+        text = Text()
+        for piece, is_target in marked_tokens(example, tokenizer):
+            text.append(piece, style="black on green" if is_target else "dim")
+        console.print(f"\n[bold]{example.example_id}[/bold]  {example.num_target_tokens} of {example.num_tokens} targets")
+        console.print(text)

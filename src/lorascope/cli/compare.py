@@ -1,0 +1,5 @@
+"""`lorascope compare`."""
+
+
+def compare() -> None:
+    """TODO."""

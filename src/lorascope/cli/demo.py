@@ -1,0 +1,5 @@
+"""`lorascope demo`."""
+
+
+def demo() -> None:
+    """TODO."""

@@ -1,0 +1,5 @@
+"""`lorascope diagnose`."""
+
+
+def diagnose() -> None:
+    """TODO."""

@@ -1,0 +1,129 @@
+"""How a terminal, a file or nobody sees a stage at work: progress on stderr, results on stdout."""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import typer
+
+from lorascope.run.progress import Observer
+
+_SHOW_AFTER_S = 1.0
+_PLAIN_EVERY_S = 10.0
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print a result for programs: one JSON object on stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def next_step(command: str) -> None:
+    """Suggest the next command."""
+    typer.echo(f"next: {command}")
+
+
+def thousands(number: int) -> str:
+    """Write a count with separators."""
+    return f"{number:,}"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as people say it: 48 s, 3 min 20 s, 2 h 05 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class TerminalObserver(Observer):
+    """Shows progress on stderr: a live bar on a terminal, a plain line now and then in a file.
+
+    Work that takes less than a second shows nothing.
+    """
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty()
+
+    def note(self, text: str) -> None:
+        """Print one line."""
+        typer.echo(text, err=True)
+
+    @contextlib.contextmanager
+    def task(self, what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """Show how far the work is, its rate and the time left."""
+        meter = Meter(what, total, unit, live=self.live)
+        try:
+            yield meter.advance
+        finally:
+            meter.close()
+
+
+class Meter:
+    """Rate and time left of one piece of work.
+
+    Args:
+        what: The work, as in "tokenising".
+        total: Its size.
+        unit: Plural name of a unit.
+        live: Whether the line may be redrawn in place.
+    """
+
+    def __init__(self, what: str, total: int, unit: str, *, live: bool) -> None:
+        self.what, self.total, self.unit, self.live = what, total, unit, live
+        self.done, self.detail = 0, ""
+        self.started = self.shown = time.monotonic()
+        self.width = 0
+
+    def advance(self, done: int) -> None:
+        """Count units just done, and show it when enough time has passed."""
+        self.done += done
+        now = time.monotonic()
+        pause = 0.1 if self.live else _PLAIN_EVERY_S
+        if now - self.started >= _SHOW_AFTER_S and now - self.shown >= pause:
+            self.shown = now
+            self.show()
+
+    def line(self) -> str:
+        """The state in one line."""
+        elapsed = max(time.monotonic() - self.started, 1e-9)
+        rate = self.done / elapsed
+        left = duration((self.total - self.done) / rate) if rate > 0 and self.total > self.done else "0 s"
+        share = min(1.0, self.done / self.total) if self.total else 1.0
+        bar = "#" * round(20 * share) + "." * (20 - round(20 * share))
+        counts = f"{self.done:,}/{self.total:,} {self.unit}"
+        return f"{self.what} [{bar}] {counts}, {rate:,.4g}/s, {left} left{self.detail}"
+
+    def show(self) -> None:
+        """Write the line, over the last one where the terminal allows."""
+        text = self.line()
+        if not self.live:
+            typer.echo(text, err=True)
+            return
+        import shutil
+
+        text = text[: shutil.get_terminal_size().columns - 1]
+        sys.stderr.write("\r" + text.ljust(self.width))
+        sys.stderr.flush()
+        self.width = len(text)
+
+    def clear(self) -> None:
+        """Take a live line away, so that something else can be printed."""
+        if self.live and self.width:
+            sys.stderr.write("\r" + " " * self.width + "\r")
+            sys.stderr.flush()
+            self.width = 0
+
+    def close(self) -> None:
+        """End the work."""
+        self.clear()
+
+
+def observer_for(*, as_json: bool) -> Observer:
+    """The observer of a command; with --json it still shows progress, on stderr only."""
+    del as_json  # progress goes to stderr either way
+    return TerminalObserver()

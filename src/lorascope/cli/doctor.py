@@ -1,0 +1,5 @@
+"""`lorascope doctor`."""
+
+
+def doctor() -> None:
+    """TODO."""

@@ -1,0 +1,5 @@
+"""`lorascope export`."""
+
+
+def export() -> None:
+    """TODO."""

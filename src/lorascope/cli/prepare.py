@@ -1,0 +1,67 @@
+"""`lorascope prepare`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lorascope.cli.options import JsonOption, OverwriteOption, SetOption
+
+
+def prepare(
+    data: Annotated[Path, typer.Argument(help="Instruction data: a JSON, JSON Lines, CSV, TSV or Parquet file.")],
+    base: Annotated[str, typer.Option(help="Base model: a Hub id such as gpt2, or a folder.")],
+    out: Annotated[Path, typer.Option(help="The run folder to make.")],
+    settings: SetOption = [],  # noqa: B006
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn instruction data into a tokenised dataset without leaks.
+
+    Reads Alpaca rows (instruction, input, output) or chat rows (messages). Writes OUT/prepare/: the dataset, a
+    report, and a list of every row that was dropped, with its line and the reason.
+    """
+    from lorascope.cli.display import next_step, observer_for, print_json
+    from lorascope.prepare.stage import prepare_run
+    from lorascope.run.folder import RunFolder
+    from lorascope.run.recipe import make_recipe, with_overrides
+
+    values = with_overrides({"base": base, "data": str(data)}, settings)
+    report = prepare_run(
+        RunFolder(out), make_recipe(values, "command line"), overwrite=overwrite, observer=observer_for(as_json=as_json)
+    )
+    if as_json:
+        print_json({"run": str(out), **report})
+        return
+    for line in summary(report):
+        typer.echo(line)
+    next_step(f"lorascope check {out}")
+
+
+def summary(report: dict[str, Any]) -> list[str]:
+    """What prepare did, in a few lines."""
+    splits = ", ".join(f"{name} {facts['examples']:,}" for name, facts in report["splits"].items())
+    shape = {"alpaca": "Alpaca rows", "messages": "chat conversations"}[report["shape"]]
+    dropped = report["dropped"]
+    lines = [
+        f"read {report['file']} as {shape}: {report['rows_read']:,} rows, {report['kept']:,} kept ({splits})",
+        f"template {report['template']}, stop token {' or '.join(report['stop_tokens'])}, "
+        f"at most {report['max_length']} tokens (median {report['lengths']['median']:.0f})",
+    ]
+    if dropped["malformed"] or dropped["over_length"]:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in report["dropped_by_reason"].items())
+        malformed = f"{dropped['malformed']:,} malformed" + (f" ({reasons})" if reasons else "")
+        lines.append(f"dropped: {malformed}, {dropped['over_length']:,} too long; listed in prepare/dropped.jsonl")
+    twins = report["duplicates"]
+    if twins["exact"] or twins["conflicting"]:
+        lines.append(
+            f"duplicates: {twins['exact']:,} rows repeat another exactly; "
+            f"{twins['conflicting']:,} prompts have more than one answer"
+        )
+    for split, overlap in report["overlap"].items():
+        if overlap["same_both"] or overlap["same_prompt"]:
+            lines.append(
+                f"overlap: {overlap['same_both']:,} of {overlap['num_examples']:,} {split} rows are in training, "
+                f"{overlap['same_prompt']:,} share a prompt with it"
+            )
+    return lines

@@ -1,0 +1,5 @@
+"""`lorascope report`."""
+
+
+def report() -> None:
+    """TODO."""

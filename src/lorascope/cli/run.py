@@ -1,0 +1,5 @@
+"""`lorascope run`."""
+
+
+def run() -> None:
+    """TODO."""

@@ -1,0 +1,5 @@
+"""`lorascope train`."""
+
+
+def train() -> None:
+    """TODO."""

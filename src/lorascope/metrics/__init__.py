@@ -1,0 +1,1 @@
+"""Pure functions of arrays: likelihood, uncertainty, divergence, text match, repetition. No torch."""

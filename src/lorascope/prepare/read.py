@@ -1,0 +1,260 @@
+"""A data file -> its rows, each with the line it starts on; what cannot be read is a named bad row, never lost.
+
+Rows of JSON files are found by an own reader, because line numbers must be right and one broken row must not hide
+the rest of the file.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorascope.errors import DataError, explain, nearest
+
+_SUFFIXES = {
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A record as found.
+
+    Attributes:
+        line: 1-based line it starts on; the 1-based row of a Parquet file.
+        value: The parsed value.
+    """
+
+    line: int
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be used.
+
+    Attributes:
+        line: As in SourceRow.
+        reason: A stable code, as in "not_json".
+        excerpt: Its first characters.
+        row: 1-based count of rows in the file, bad ones included; 0 until `gather` has counted.
+    """
+
+    line: int
+    reason: str
+    excerpt: str
+    row: int = 0
+
+
+def excerpt_of(value: Any) -> str:
+    """The first 80 characters of a value, control characters escaped."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:80])
+
+
+def read_rows(path: Path) -> Iterator[SourceRow | BadRow]:
+    """Read the rows of one file.
+
+    Args:
+        path: A .json, .jsonl, .csv, .tsv or .parquet file.
+
+    Yields:
+        Rows and bad rows in file order.
+
+    Raises:
+        DataError: The file is missing, empty, of an unknown kind, or unreadable as a whole.
+    """
+    kind = _kind(path)
+    if kind == "parquet":
+        return _parquet_rows(path)
+    if kind in ("csv", "tsv"):
+        return _csv_rows(path, "\t" if kind == "tsv" else ",")
+    return _jsonl_rows(path) if _is_json_lines(path) else _json_rows(path)
+
+
+def _kind(path: Path) -> str:
+    if not path.exists():
+        folder = path.parent
+        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        raise DataError(
+            explain(
+                f'data file "{path}" does not exist',
+                where=str(path),
+                why="there is no such file" if folder.is_dir() else f'the folder "{folder}" does not exist either',
+                fix=nearest(path.name, names),
+            )
+        )
+    kind = _SUFFIXES.get(path.suffix.lower())
+    if kind is None or not path.is_file():
+        raise DataError(
+            explain(
+                f'"{path.name}" is a folder' if path.is_dir() else f'files of kind "{path.suffix}" are not read',
+                where=str(path),
+                why="rows are read from one JSON, JSON Lines, CSV, TSV or Parquet file",
+                fix=f"name one file ending in {', '.join(_SUFFIXES)}",
+            )
+        )
+    try:
+        if path.stat().st_size == 0:
+            raise _unreadable(path, "it is empty", "there is nothing to learn from an empty file")
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error), "the operating system refuses to open it") from error
+    if head.startswith(b"version https://git-lfs"):
+        raise _unreadable(path, "it is a git-lfs pointer, not the data", "git stores the rows elsewhere", "git lfs pull")
+    return kind
+
+
+def _unreadable(path: Path, problem: str, why: str, fix: str = "give a file with rows") -> DataError:
+    return DataError(explain(f'"{path.name}" cannot be read: {problem}', where=str(path), why=why, fix=fix))
+
+
+def _is_json_lines(path: Path) -> bool:
+    """Whether every line is a value by itself: decided by the first line that is not blank, not by the name."""
+    with path.open("rb") as file:
+        for line in file:
+            text = line.decode("utf-8-sig", errors="replace").strip()
+            if text:
+                return _parses(text) if not text.startswith("[") else path.suffix.lower() != ".json"
+    return True
+
+
+def _parses(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return not text.startswith("{") or text.endswith("}")
+    return True
+
+
+class _Refused(ValueError):
+    """A value that is JSON in form only: NaN, or a key that stands twice."""
+
+
+def _refuse_constant(name: str) -> Any:
+    raise _Refused("nan_or_infinity")
+
+
+def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        raise _Refused("duplicate_key")
+    return mapping
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_refuse_twins, parse_constant=_refuse_constant)
+
+
+def _jsonl_rows(path: Path) -> Iterator[SourceRow | BadRow]:
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            yield from _one_line(number, raw)
+
+
+def _one_line(number: int, raw: bytes) -> Iterator[SourceRow | BadRow]:
+    try:
+        text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+    except UnicodeDecodeError:
+        yield BadRow(number, "bad_utf8", excerpt_of(raw.decode("utf-8", errors="replace")))
+        return
+    if not text:
+        return
+    try:
+        value, end = _DECODER.raw_decode(text)
+    except _Refused as error:
+        yield BadRow(number, str(error), excerpt_of(text))
+    except (ValueError, RecursionError):
+        yield BadRow(number, "not_json", excerpt_of(text))
+    else:
+        if text[end:].strip():
+            yield BadRow(number, "two_values_on_a_line", excerpt_of(text))
+        else:
+            yield SourceRow(number, value)
+
+
+def _json_rows(path: Path) -> Iterator[SourceRow | BadRow]:
+    """Walk a JSON array, or values that follow one another, keeping the line of each."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _unreadable(
+            path, f"byte {error.start} is not UTF-8", "JSON is UTF-8 text", "convert it: iconv -t UTF-8"
+        ) from error
+    position, line, counted = 0, 1, 0
+    in_array = False
+    while True:
+        while position < len(text) and (text[position].isspace() or (in_array and text[position] == ",")):
+            position += 1
+        line += text.count("\n", counted, position)
+        counted = position
+        if position >= len(text):
+            if in_array:
+                yield BadRow(line, "cut_short", excerpt_of(text[-80:]))
+            return
+        if not in_array and text[position] == "[":
+            in_array, position = True, position + 1
+            continue
+        if in_array and text[position] == "]":
+            in_array, position = False, position + 1
+            continue
+        try:
+            value, end = _DECODER.raw_decode(text, position)
+            yield SourceRow(line, value)
+        except (ValueError, RecursionError) as error:
+            reason = str(error) if isinstance(error, _Refused) else "not_json"
+            yield BadRow(line, reason, excerpt_of(text[position : position + 80]))
+            end = _next_object(text, position + 1)
+        position = end
+
+
+def _next_object(text: str, start: int) -> int:
+    """Where to go on after a broken row: the next line that opens an object, else the end."""
+    while (newline := text.find("\n", start)) != -1:
+        if text[newline:].lstrip()[:1] == "{":
+            return newline
+        start = newline + 1
+    return len(text)
+
+
+def _csv_rows(path: Path, delimiter: str) -> Iterator[SourceRow | BadRow]:
+    csv.field_size_limit(2**31 - 1)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            before = reader.line_num
+            for cells in reader:
+                line, before = before + 1, reader.line_num
+                if not any(cells):
+                    continue
+                if len(cells) != len(header):
+                    yield BadRow(line, "wrong_number_of_columns", excerpt_of(delimiter.join(cells)))
+                else:
+                    yield SourceRow(line, dict(zip(header, cells, strict=True)))
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, f"byte {error.start} is not UTF-8", "CSV is read as UTF-8") from error
+    except csv.Error as error:
+        raise _unreadable(path, str(error), "a quote is opened and never closed, or a NUL byte is in it") from error
+
+
+def _parquet_rows(path: Path) -> Iterator[SourceRow | BadRow]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+        row = 0
+        for batch in file.iter_batches(batch_size=1000):
+            for value in batch.to_pylist():
+                row += 1
+                yield SourceRow(row, value)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, str(error).splitlines()[0][:100], "it is no whole Parquet file") from error

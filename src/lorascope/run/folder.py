@@ -1,0 +1,141 @@
+"""A run folder: every path in it, and nothing else."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorascope.errors import RunError, explain, nearest
+
+STAGES = ("prepare", "check", "train", "diagnose", "eval", "compare", "export", "report")
+"""The stages in pipeline order."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The files of one run. Stages meet here: each reads earlier folders and writes its own."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's own name, which is the run's."""
+        return self.path.resolve().name
+
+    @property
+    def config(self) -> Path:
+        """The whole resolved recipe."""
+        return self.path / "config.json"
+
+    @property
+    def provenance(self) -> Path:
+        """Versions, hashes, seed and durations, by stage."""
+        return self.path / "provenance.json"
+
+    def stage(self, stage: str) -> Path:
+        """The folder of a stage."""
+        return self.path / stage
+
+    @property
+    def dataset(self) -> Path:
+        """The tokenised dataset, a Hugging Face DatasetDict."""
+        return self.path / "prepare" / "dataset"
+
+    @property
+    def examples(self) -> Path:
+        """The text of every example beside its id: messages, reference answer, source file and line."""
+        return self.path / "prepare" / "examples.parquet"
+
+    @property
+    def template(self) -> Path:
+        """The template that made the prompts; every later stage reads it here."""
+        return self.path / "prepare" / "template.json"
+
+    @property
+    def prepare_report(self) -> Path:
+        """Rows read, kept and dropped; splits; overlap; lengths."""
+        return self.path / "prepare" / "report.json"
+
+    @property
+    def check_report(self) -> Path:
+        """Every check: passed or not, count, worst examples."""
+        return self.path / "check" / "report.json"
+
+    @property
+    def steps(self) -> Path:
+        """One line per optimizer step."""
+        return self.path / "train" / "steps.jsonl"
+
+    @property
+    def evals(self) -> Path:
+        """One line per evaluation during training."""
+        return self.path / "train" / "evals.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Committed training states."""
+        return self.path / "train" / "checkpoints"
+
+    @property
+    def adapter(self) -> Path:
+        """The last step's adapter, in PEFT's format."""
+        return self.path / "train" / "adapter"
+
+    @property
+    def adapter_best(self) -> Path:
+        """The adapter with the lowest validation loss seen in training."""
+        return self.path / "train" / "adapter-best"
+
+    @property
+    def train_summary(self) -> Path:
+        """What training came to: steps, durations, first and last losses."""
+        return self.path / "train" / "summary.json"
+
+    @property
+    def train_failure(self) -> Path:
+        """Why training stopped, when it stopped at a number that is not finite."""
+        return self.path / "train" / "failure.json"
+
+    @property
+    def report(self) -> Path:
+        """The page people read."""
+        return self.path / "report.html"
+
+
+def open_run(path: Path | str) -> RunFolder:
+    """Open an existing run folder.
+
+    Raises:
+        RunError: There is no such folder, or it is no run.
+    """
+    folder = RunFolder(Path(path))
+    if folder.config.is_file():
+        return folder
+    parent = folder.path.parent
+    runs = [entry.name for entry in parent.iterdir() if (entry / "config.json").is_file()] if parent.is_dir() else []
+    exists = folder.path.is_dir()
+    raise RunError(
+        explain(
+            f'"{path}" is no run' if exists else f'run "{path}" does not exist',
+            where=str(folder.path),
+            why="it has no config.json, which every run starts with" if exists else "there is no such folder",
+            fix=f"{nearest(folder.path.name, runs)}; or start one: lorascope prepare DATA --base MODEL --out {path}",
+        )
+    )
+
+
+def require(path: Path, *, stage: str, run: RunFolder) -> Path:
+    """Insist that an earlier stage has left a file or folder.
+
+    Raises:
+        RunError: It is not there; the message names the command that makes it.
+    """
+    if path.exists():
+        return path
+    target = f"DATA --base MODEL --out {run.path}" if stage == "prepare" else str(run.path)
+    raise RunError(
+        explain(
+            f'the run has not been through "{stage}" yet',
+            where=str(path),
+            why="this stage reads what that one writes",
+            fix=f"lorascope {stage} {target}",
+        )
+    )

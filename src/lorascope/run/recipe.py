@@ -1,0 +1,243 @@
+"""Sparse YAML, JSON or a dict -> one validated Recipe; every error of it reported at once."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from lorascope.errors import ConfigError, explain, nearest
+from lorascope.run.foreign_names import FOREIGN_NAMES
+from lorascope.run.sections import Recipe
+
+
+class _RecipeLoader(yaml.SafeLoader):
+    """YAML without two of its traps: a key written twice is refused, and 12:30 stays text."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping, refusing a key that stands in it twice."""
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                mark = key_node.start_mark
+                raise yaml.constructor.ConstructorError(None, None, f'key "{key}" stands twice', mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+# PyYAML reads 12:30 as 750 (base 60). Only decimal, hexadecimal, octal and binary integers are numbers here.
+_RecipeLoader.yaml_implicit_resolvers = {
+    first: [(tag, rule) for tag, rule in resolvers if tag != "tag:yaml.org,2002:int"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_RecipeLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"^[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+)$"),
+    list("-+0123456789"),
+)
+
+
+def read_recipe_file(path: Path) -> dict[str, Any]:
+    """Read a recipe's sparse values from a YAML or JSON file.
+
+    Args:
+        path: The file; `config.json` of a run is one too.
+
+    Returns:
+        The values as written; `make_recipe` validates them. A relative `data` or validation path that exists beside
+        the recipe is made absolute, so that a recipe runs from any folder.
+
+    Raises:
+        ConfigError: The file is missing, is no YAML or JSON, or holds no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        siblings = [entry.name for entry in path.parent.glob("*") if entry.is_file()] if path.parent.is_dir() else []
+        raise ConfigError(
+            explain(
+                f'recipe "{path}" cannot be read',
+                where=str(path),
+                why=error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text",
+                fix=nearest(path.name, siblings),
+            )
+        ) from error
+    values = _parse(text, where=str(path))
+    if not isinstance(values, dict):
+        raise ConfigError(
+            explain(
+                f"the recipe holds a {type(values).__name__}, not settings",
+                where=str(path),
+                why='a recipe is a mapping such as "base: gpt2"',
+                fix="write at least base: and data:",
+            )
+        )
+    return _beside(values, path.parent)
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_RecipeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(
+            explain(
+                f"the recipe cannot be read: {getattr(error, 'problem', None) or error}",
+                where=f"{where}{line}",
+                why="it is not valid YAML or JSON, or a key stands twice and one of the two would be lost",
+                fix="mend that line; each key stands once in its section",
+            )
+        ) from error
+
+
+def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make data paths that exist beside the recipe absolute."""
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, str) and not Path(value).is_absolute() and (folder / value).exists():
+            return str((folder / value).resolve())
+        return value
+
+    out = dict(values)
+    if "data" in out:
+        out["data"] = resolved(out["data"])
+    prepare = out.get("prepare")
+    if isinstance(prepare, dict) and "validation" in prepare:
+        out["prepare"] = {**prepare, "validation": resolved(prepare["validation"])}
+    base = out.get("base")
+    if isinstance(base, str) and base.startswith("."):
+        out["base"] = resolved(base)
+    return out
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Lay `--set section.key=value` settings over a recipe's values.
+
+    Args:
+        values: Sparse or full recipe values.
+        overrides: Each "key=value" or "section.key=value"; the value is read as YAML.
+
+    Returns:
+        A new mapping.
+
+    Raises:
+        ConfigError: An override has no "=".
+    """
+    out: dict[str, Any] = json.loads(json.dumps(values))
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(
+                explain(
+                    f'--set "{override}" is not key=value',
+                    where="command line, --set",
+                    why="a setting needs its name, an equals sign and a value",
+                    fix="for example --set lora.rank=32",
+                )
+            )
+        *sections, name = key.strip().split(".")
+        inner = out
+        for section in sections:
+            below = inner.get(section)
+            if isinstance(below, str) and section == "base":
+                below = {"id": below}
+            inner[section] = below = below if isinstance(below, dict) else {}
+            inner = below
+        inner[name] = _parse(text, where=f"--set {override}") if text.strip() else None
+    return out
+
+
+def make_recipe(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
+    """Validate recipe values.
+
+    Args:
+        values: Sparse values; missing ones take their defaults.
+        where: What to call their source in an error message.
+
+    Returns:
+        The whole recipe.
+
+    Raises:
+        ConfigError: One or more values are wrong; the message lists all of them.
+    """
+    try:
+        return Recipe.model_validate(dict(values))
+    except ValidationError as error:
+        first_of_path = {_settings_path([str(part) for part in entry["loc"]])[0]: entry for entry in reversed(error.errors())}
+        raise ConfigError("\n".join(_explain_one(dict(e), where) for e in reversed(first_of_path.values()))) from error
+
+
+def _explain_one(entry: dict[str, Any], where: str) -> str:
+    location = [str(part) for part in entry["loc"]]
+    path, fields = _settings_path(location)
+    name = path.rsplit(".", 1)[-1]
+    if entry["type"] == "extra_forbidden":
+        foreign = FOREIGN_NAMES.get(name)
+        section = path.rpartition(".")[0]
+        return explain(
+            f'unknown setting "{path}"',
+            where=f"section {section} of the {where}" if section else where,
+            why="no setting has this name, and a setting nobody reads would mislead",
+            fix=f"here it is called {foreign}" if foreign else nearest(name, fields),
+        )
+    if entry["type"] == "missing":
+        example = {"base": "--base gpt2, or base: gpt2", "data": "data: my_rows.jsonl"}.get(path, "set it")
+        return explain(f'"{path}" is missing', where=where, why="a run cannot do without it", fix=example)
+    return explain(
+        f"{path}: {_short(entry.get('input'))} is not accepted",
+        where=f'setting "{path}" of the {where}',
+        why=str(entry["msg"]).removeprefix("Value error, "),
+        fix=_field_help(path),
+    )
+
+
+def _settings_path(location: Sequence[str]) -> tuple[str, list[str]]:
+    """Keep the parts of an error's location that are settings; pydantic adds one for each branch of a union."""
+    model: type[BaseModel] | None = Recipe
+    kept: list[str] = []
+    fields = list(Recipe.model_fields)
+    for part in location:
+        if model is None:
+            break
+        kept.append(part)
+        fields = list(model.model_fields)
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    return ".".join(kept), fields
+
+
+def _field_help(path: str) -> str:
+    model: type[BaseModel] = Recipe
+    *sections, name = path.split(".")
+    for section in sections:
+        annotation = model.model_fields[section].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        model = annotation
+    field = model.model_fields.get(name)
+    if field is None:
+        return nearest(name, model.model_fields)
+    default = "" if field.is_required() else f" Default: {_short(field.default)}."
+    return " ".join((field.description or "see the settings page").split()) + default
+
+
+def _short(value: Any) -> str:
+    text = value.__class__.__name__ if isinstance(value, BaseModel) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def recipe_values(recipe: Recipe) -> dict[str, Any]:
+    """Turn a recipe into plain JSON values: what config.json holds."""
+    return recipe.model_dump(mode="json")
+
+
+def settings_hash(values: Mapping[str, Any]) -> str:
+    """Hash settings independently of the order of their keys: sha256 of their canonical JSON."""
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,172 @@
+"""The records that stages leave for each other: one line per step, one per evaluation, and JSON files."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lorascope.errors import RunError, explain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """One optimizer step, as a line of train/steps.jsonl.
+
+    Attributes:
+        step: 1 for the first.
+        epoch: Passes over the data when the step was done.
+        loss: Nats per target token over the whole step; None where it is not finite.
+        target_tokens: Tokens it is the mean of.
+        num_examples: Examples in the step.
+        learning_rate: Used in the step.
+        grad_norm: Length of the gradient before clipping; None where it is not finite.
+        seconds: Wall clock since the previous step's end, less evaluation and saving.
+        why: Why a number is None.
+    """
+
+    step: int
+    epoch: float
+    loss: float | None
+    target_tokens: int
+    num_examples: int
+    learning_rate: float
+    grad_norm: float | None
+    seconds: float
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetScore:
+    """The loss of one set of examples at one moment.
+
+    Attributes:
+        loss: Nats per target token.
+        low: Lower end of its 95 % interval; None where too few examples allow none.
+        high: Upper end.
+        num_examples: Examples scored.
+        target_tokens: Their target tokens.
+        nll_sums: Per example, summed nats in the order of the set; what pairs two evaluations.
+        num_tokens: Per example, target tokens.
+    """
+
+    loss: float
+    low: float | None
+    high: float | None
+    num_examples: int
+    target_tokens: int
+    nll_sums: tuple[float, ...] = ()
+    num_tokens: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalRecord:
+    """An evaluation during training, as a line of train/evals.jsonl.
+
+    Attributes:
+        step: Optimizer steps done; 0 is the base model.
+        epoch: Passes over the data.
+        full: Whether all examples of each set were scored (the last evaluation).
+        precision: Of the forward pass.
+        probe: The train probe: training examples scored like validation ones.
+        validation: The validation split; None where there is none.
+        seconds: What the evaluation took.
+    """
+
+    step: int
+    epoch: float
+    full: bool
+    precision: str
+    probe: SetScore
+    validation: SetScore | None
+    seconds: float
+
+
+def append_line(path: Path, record: Any) -> None:
+    """Append one record as a JSON line and flush it to the operating system; non-finite numbers are a bug here."""
+    line = json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n"
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Read a JSON Lines log; a torn last line, as a kill leaves it, is passed over."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                value = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(value, dict):
+                yield value
+
+
+def read_steps(path: Path) -> list[StepRecord]:
+    """Read train/steps.jsonl."""
+    return [StepRecord(**line) for line in read_lines(path)]
+
+
+def read_evals(path: Path) -> list[EvalRecord]:
+    """Read train/evals.jsonl."""
+    return [
+        EvalRecord(**{**line, "probe": _score(line["probe"]), "validation": _score(line["validation"])})
+        for line in read_lines(path)
+    ]
+
+
+def _score(value: dict[str, Any] | None) -> Any:
+    if value is None:
+        return None
+    return SetScore(**{**value, "nll_sums": tuple(value["nll_sums"]), "num_tokens": tuple(value["num_tokens"])})
+
+
+def rewrite_lines(path: Path, records: list[Any]) -> None:
+    """Replace a log by these records in one step; used when a resumed run cuts it back to its checkpoint."""
+    staged = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    with staged.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n" for record in records)
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON record of ours.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError("not an object")
+    except (OSError, ValueError) as error:
+        raise RunError(
+            explain(
+                f'"{path.name}" cannot be read',
+                where=str(path),
+                why=f"it is missing or damaged ({error.__class__.__name__})",
+                fix=f"run its stage again: lorascope {path.parent.name} ... --overwrite",
+            )
+        ) from error
+    return value
+
+
+@dataclass(slots=True)
+class Undefined:
+    """Collects why a number in a JSON record is null."""
+
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def finite(self, name: str, value: float) -> float | None:
+        """Pass a finite number through; note why another becomes null."""
+        if math.isfinite(value):
+            return value
+        self.reasons[name] = "not finite"
+        return None

@@ -1,0 +1,50 @@
+"""The texts of a run's examples: prepare/examples.parquet read back."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorascope.errors import RunError, explain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleText:
+    """What an example says.
+
+    Attributes:
+        example_id: Names the row for good.
+        split: Where it went.
+        messages: Its turns, each with role, content and context.
+        target_text: The text of its targets, without stop tokens.
+        target_bytes: Length of that in UTF-8.
+    """
+
+    example_id: str
+    split: str
+    messages: tuple[dict[str, str], ...]
+    target_text: str
+    target_bytes: int
+
+
+def read_texts(path: Path) -> list[ExampleText]:
+    """Read examples.parquet.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = ["example_id", "split", "messages", "target_text", "target_bytes"]
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            explain(
+                "the texts of the run's examples cannot be read",
+                where=str(path),
+                why=str(error).splitlines()[0][:100],
+                fix="run lorascope prepare again with --overwrite",
+            )
+        ) from error
+    return [ExampleText(**{**row, "messages": tuple(row["messages"])}) for row in rows]

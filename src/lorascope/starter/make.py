@@ -1,0 +1,102 @@
+"""Rebuild the starter: `python -m lorascope.starter.make` writes base/, data/ and base_training.json.
+
+`--documents 3000 --steps 20 --out /tmp/starter` is a quick try; `--only data` rewrites the dataset alone.
+"""
+
+import argparse
+import json
+import platform
+import time
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+
+from lorascope.starter.documents import documents
+from lorascope.starter.tasks import dataset
+
+HERE = Path(__file__).resolve().parent
+NUM_HELD_OUT = 500
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse the flags, write the dataset, and unless told otherwise train the base."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0, help="World, documents, dataset and weights.")
+    parser.add_argument("--documents", type=int, default=60_000, help="Base documents to generate.")
+    parser.add_argument("--steps", type=int, default=None, help="Optimizer steps; default: the plan's.")
+    parser.add_argument("--out", type=Path, default=HERE, help="Folder that receives base/, data/ and the record.")
+    parser.add_argument("--only", choices=("data", "base"), default=None, help="Make one part alone.")
+    chosen = parser.parse_args(arguments)
+    if chosen.only != "base":
+        write_dataset(chosen.out / "data" / "alpaca_starter.json", chosen.seed)
+    if chosen.only != "data":
+        make_base(chosen.out, seed=chosen.seed, num_documents=chosen.documents, num_steps=chosen.steps)
+
+
+def write_dataset(path: Path, seed: int) -> None:
+    """Write the dataset, one row a line, so that a change reads as a diff."""
+    rows = dataset(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    path.write_text(f"[\n{lines}\n]\n", encoding="ascii")
+    print(f"{len(rows)} rows in {path}", flush=True)
+
+
+def make_base(out: Path, *, seed: int, num_documents: int, num_steps: int | None) -> None:
+    """Generate the documents, train tokenizer and model, save in bfloat16, measure, and write the record."""
+    import torch
+    from transformers import GPT2LMHeadModel
+
+    from lorascope.starter import fluency, pretrain
+    from lorascope.starter.tokenizer import train_tokenizer
+
+    start = time.perf_counter()
+    plan = pretrain.Plan(seed=seed)
+    plan = plan if num_steps is None else replace(plan, num_steps=num_steps)
+    texts = list(documents(seed, num_documents + NUM_HELD_OUT))
+    texts, unseen = texts[:num_documents], texts[num_documents:]
+    tokenizer = train_tokenizer(texts, vocab_size=4096, max_length=plan.max_length)
+    rows_BT = pretrain.packed_rows(texts, tokenizer, plan.row_tokens)
+    held_out_BT = pretrain.packed_rows(unseen, tokenizer, plan.row_tokens)
+    model = pretrain.new_model(plan, tokenizer)
+    print(f"{num_documents} documents, {rows_BT.numel()} tokens, vocabulary {len(tokenizer)}", flush=True)
+    curve = pretrain.pretrain(model, rows_BT, held_out_BT, plan, lambda line: print(line, flush=True))
+    save_base(model, tokenizer, out / "base")
+    # What ships is measured: bfloat16 weights read back and computed in float32.
+    shipped = GPT2LMHeadModel.from_pretrained(out / "base", dtype=torch.float32).eval()
+    sampled = fluency.sampled_continuations(shipped, tokenizer, list(islice(unseen, 50)), seed=seed)
+    record = {
+        "command": "python -m lorascope.starter.make",
+        "num_documents": num_documents,
+        "num_characters": sum(map(len, texts)),
+        "num_tokens": len(rows_BT) * plan.row_tokens,
+        "vocabulary": len(tokenizer),
+        "num_parameters": model.num_parameters(),
+        "plan": asdict(plan),
+        "versions": {"python": platform.python_version(), **{n: version(n) for n in ("torch", "transformers", "tokenizers")}},
+        "num_threads": torch.get_num_threads(),
+        "duration_s": round(time.perf_counter() - start, 1),
+        "held_out_loss_as_shipped": round(pretrain.held_out_loss(shipped, held_out_BT), 4),
+        "fluency": fluency.fluency(sampled),
+        "sampled": [tokenizer.decode(ids) for ids in sampled[:5]],
+        "curve": curve,
+    }
+    (out / "base_training.json").write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="ascii")
+    print(json.dumps({key: record[key] for key in ("duration_s", "held_out_loss_as_shipped", "fluency")}), flush=True)
+
+
+def save_base(model, tokenizer, folder: Path) -> None:  # type: ignore[no-untyped-def]
+    """Save a bfloat16 copy and the tokenizer, readable by everybody who may read the package."""
+    import copy
+
+    import torch
+
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""A model hub on loopback, speaking as much of the Hub's protocol as loading a model needs, and failing on request.
+
+A repository is a folder of real files; its name decides how the server behaves, so one server shows every fault.
+Run it in a thread of the test (`with HubServer(models) as hub:`) and point HF_ENDPOINT of a subprocess at `hub.url`:
+huggingface_hub reads that variable once, when it is imported.
+"""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+COMMIT = "1" * 40
+TAGGED = "2" * 40
+REVISIONS = {"main": COMMIT, "v1.0": TAGGED, COMMIT: COMMIT, TAGGED: TAGGED}
+
+
+@dataclass
+class HubServer:
+    """Repositories by name. `faults` gives a name one of: private, gated, forbidden, bad-token, limited, broken,
+    slow, cut (the weights break off half-way), vast (the listing claims a petabyte)."""
+
+    models: dict[str, Path]
+    faults: dict[str, str] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
+    slow_s: float = 30.0
+
+    def __enter__(self) -> "HubServer":
+        hub = self
+
+        class Handler(_Handler):
+            server_of = hub
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_of: HubServer
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: tests read `requests`."""
+
+    def _answer(self, *, body: bool) -> None:
+        hub, path = self.server_of, unquote(urlsplit(self.path).path)
+        hub.requests.append(f"{self.command} {path}")
+        hub.tokens.add(self.headers.get("Authorization", ""))
+        for name in sorted(hub.models, key=len, reverse=True):
+            for prefix, answer in ((f"/api/models/{name}", self._api), (f"/{name}/resolve/", self._file)):
+                if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
+                    with _hanging_up_is_fine():
+                        answer(name, path[len(prefix) :].strip("/"), body)
+                    return
+        self._refuse(401, "RepoNotFound", body)  # the real Hub tells strangers nothing more either
+
+    def _api(self, name: str, rest: str, body: bool) -> None:
+        hub, fault = self.server_of, self.server_of.faults.get(name)
+        if fault == "slow":
+            hub._stopping.wait(hub.slow_s)
+        status = {
+            "private": 401,
+            "forbidden": 403,
+            "bad-token": 401,
+            "limited": 429,
+            "broken": 500,
+            "slow": 503,
+        }
+        if fault in status:
+            self._refuse(status[fault], "RepoNotFound" if fault == "private" else None, body, fault=fault)
+        elif rest == "refs":
+            kinds = {"branches": ["main"], "tags": ["v1.0"], "converts": []}
+            named = {
+                kind: [{"name": ref, "ref": ref, "targetCommit": COMMIT} for ref in refs]
+                for kind, refs in kinds.items()
+            }
+            self._send_json(named, body)
+        elif (revision := rest.removeprefix("revision/") or "main") not in REVISIONS:
+            self._refuse(404, "RevisionNotFound", body)
+        else:
+            files = sorted(path for path in hub.models[name].rglob("*") if path.is_file())
+            siblings = [
+                {
+                    "rfilename": path.relative_to(hub.models[name]).as_posix(),
+                    "size": 10**15 if fault == "vast" else path.stat().st_size,
+                    "blobId": _etag(path),
+                }
+                for path in files
+            ]
+            sha = REVISIONS[revision]
+            self._send_json(
+                {"_id": name, "id": name, "modelId": name, "sha": sha, "siblings": siblings}, body
+            )
+
+    def _file(self, name: str, rest: str, body: bool) -> None:
+        fault = self.server_of.faults.get(name)
+        revision, _, filename = rest.partition("/")
+        path = self.server_of.models[name] / filename
+        if fault == "gated":
+            self._refuse(401, "GatedRepo", body)
+        elif revision not in REVISIONS:
+            self._refuse(404, "RevisionNotFound", body)
+        elif not path.is_file():
+            self._refuse(404, "EntryNotFound", body)
+        else:
+            content = path.read_bytes()
+            self.send_response(200)
+            self.send_header("ETag", f'"{_etag(path)}"')
+            self.send_header("X-Repo-Commit", REVISIONS[revision])
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Accept-Ranges", "none")
+            self.end_headers()
+            if body and fault == "cut" and filename.endswith(".safetensors"):
+                self.wfile.write(content[: len(content) // 2])
+                self.close_connection = True
+            elif body:
+                self.wfile.write(content)
+
+    def _refuse(self, status: int, code: str | None, body: bool, fault: str | None = None) -> None:
+        content = b'{"error": "no"}'
+        self.send_response(status)
+        if code is not None:
+            self.send_header("X-Error-Code", code)
+        if fault == "bad-token":
+            self.send_header("X-Error-Message", "Invalid credentials in Authorization header")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def _send_json(self, value: object, body: bool) -> None:
+        content = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+
+@contextmanager
+def _hanging_up_is_fine() -> Iterator[None]:
+    try:
+        yield
+    except (BrokenPipeError, ConnectionResetError):
+        time.sleep(0)  # the client gave up waiting, as the test of a slow hub wants it to
+
+
+def _etag(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
