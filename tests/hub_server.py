@@ -1,8 +1,8 @@
-"""A model hub on loopback, speaking as much of the Hub's protocol as loading a model needs, and failing on request.
+"""A model hub on loopback: what loading a model needs of the Hub's protocol, and its failures on request.
 
-A repository is a folder of real files; its name decides how the server behaves, so one server shows every fault.
-Run it in a thread of the test (`with HubServer(models) as hub:`) and point HF_ENDPOINT of a subprocess at `hub.url`:
-huggingface_hub reads that variable once, when it is imported.
+A repository is a folder of real files; its name decides how the server behaves, so one server has every
+fault. Run it in the test (`with HubServer(models) as hub:`) and set HF_ENDPOINT of a subprocess to `hub.url`:
+the client reads that variable once, when it is imported.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ REVISIONS = {"main": COMMIT, "v1.0": TAGGED, COMMIT: COMMIT, TAGGED: TAGGED}
 
 @dataclass
 class HubServer:
-    """Repositories by name. `faults` gives a name one of: private, gated, forbidden, bad-token, limited, broken,
-    slow, cut (the weights break off half-way), vast (the listing claims a petabyte)."""
+    """Repositories by name. `faults` gives a name one of private, gated, forbidden, bad-token, limited,
+    broken, slow, cut (weights break off half-way), vast (the listing claims a petabyte)."""
 
     models: dict[str, Path]
     faults: dict[str, str] = field(default_factory=dict)

@@ -1,11 +1,11 @@
 """Checks on labels and masks of collated batches: what is a target, and what must not be. Shapes: B rows, T tokens."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from lorascope.check.findings import CheckResult, result
 from lorascope.lm.batches import collate
-from lorascope.run.dataset import IGNORE, Example
+from lorascope.run.dataset import IGNORE, Example, SplitNotes
 
 Failure = dict[str, Any]
 _ROWS = 32
@@ -81,11 +81,28 @@ def _last_ink(targets: Any, decode: Callable[[Sequence[int]], str]) -> int:
 
 
 def padding_is_no_target(
-    splits: Mapping[str, Sequence[Example]], collator: Callable[[Sequence[Example]], Any]
+    splits: Mapping[str, Sequence[Example]],
+    notes: Mapping[str, SplitNotes],
+    collator: Callable[[Sequence[Example]], Any],
+    end_ids: Collection[int],
 ) -> tuple[CheckResult, CheckResult]:
-    """In real collated batches no padding is a target, and the attention mask equals the rows' own lengths."""
+    """No padding is a target and the attention mask equals the rows' own lengths: as stored, and in real batches.
+
+    Args:
+        splits: The dataset.
+        notes: What was cut off when it was read.
+        collator: Examples to a batch, as training does it.
+        end_ids: Tokens that rows are padded with: the pad token and those that end an answer.
+    """
     targets, masks = [], []
     for split, examples in splits.items():
+        for example in examples:
+            if extra := notes[split].padding_targets.get(example.example_id) or _repeated_end(
+                example, end_ids
+            ):
+                targets.append(failure(example, split, f"{extra} tokens of padding are targets"))
+            if holes := notes[split].mask_holes.get(example.example_id):
+                masks.append(failure(example, split, f"{holes} tokens amid the row are not attended to"))
         for start in range(0, len(examples), _ROWS):
             rows = examples[start : start + _ROWS]
             batch = collator(rows)
@@ -94,7 +111,11 @@ def padding_is_no_target(
                 if int(own.sum()) != example.num_tokens or batch.input_ids_BT[row][own].tolist() != (
                     example.input_ids.tolist()
                 ):
-                    masks.append(failure(example, split, f"{int(own.sum())} of {example.num_tokens} tokens attended to"))
+                    masks.append(
+                        failure(
+                            example, split, f"{int(own.sum())} of {example.num_tokens} tokens attended to"
+                        )
+                    )
                 if bool((batch.labels_BT[row][~own] != IGNORE).any()):
                     targets.append(failure(example, split, "padding is a target"))
     num = _count(splits)
@@ -108,6 +129,15 @@ def padding_is_no_target(
             fix="make the mask from lengths, never by comparing ids with the pad id",
         ),
     )
+
+
+def _repeated_end(example: Example, end_ids: Collection[int]) -> int:
+    """How many targets stand behind the one that ends the row: padding that no mask gives away, 0 if none does."""
+    targets = example.labels[example.labels != IGNORE].tolist()
+    run = 0
+    while run < len(targets) and targets[-1 - run] == targets[-1]:
+        run += 1
+    return run - 1 if run > 1 and targets[-1] in end_ids else 0
 
 
 def labels_repeat_ids(splits: Mapping[str, Sequence[Example]]) -> CheckResult:

@@ -12,7 +12,9 @@ _PREFIX = "the prompt that generation will use is a prefix of the training text"
 _SPLITS = "no validation row is in training"
 
 
-def prompt_is_no_target(splits: Mapping[str, Sequence[Example]], prompt_ids: Mapping[str, Sequence[int]]) -> CheckResult:
+def prompt_is_no_target(
+    splits: Mapping[str, Sequence[Example]], prompt_ids: Mapping[str, Sequence[int]]
+) -> CheckResult:
     """No token of the prompt is a target.
 
     Args:
@@ -29,7 +31,11 @@ def prompt_is_no_target(splits: Mapping[str, Sequence[Example]], prompt_ids: Map
         if supervised:
             failures.append(failure(example, split, f"{supervised} prompt tokens are targets"))
     return result(
-        "prompt_masked", _PROMPT, failures, len(rows), fix="set the labels of the prompt to -100; it is not to be learnt"
+        "prompt_masked",
+        _PROMPT,
+        failures,
+        len(rows),
+        fix="set the labels of the prompt to -100; it is not to be learnt",
     )
 
 
@@ -42,7 +48,9 @@ def _prompt_by_shape(splits: Mapping[str, Sequence[Example]]) -> CheckResult:
     ]
     num = sum(len(examples) for examples in splits.values())
     note = "seen from labels alone: the texts of this dataset are not known here"
-    return result("prompt_masked", _PROMPT, failures, num, note=note, fix="set the labels of the prompt to -100")
+    return result(
+        "prompt_masked", _PROMPT, failures, num, note=note, fix="set the labels of the prompt to -100"
+    )
 
 
 def prompt_is_prefix(
@@ -63,7 +71,9 @@ def prompt_is_prefix(
         The check, and example id to the ids of the prompt before its first answer.
     """
     if template is None or not conversations:
-        return not_made("prompt_prefix", _PREFIX, "the texts and template of this dataset are not known here"), {}
+        return not_made(
+            "prompt_prefix", _PREFIX, "the texts and template of this dataset are not known here"
+        ), {}
     failures, num, prompts = [], 0, {}
     for split, example in each(splits):
         messages = conversations.get(example.example_id)
@@ -78,7 +88,9 @@ def prompt_is_prefix(
             own = example.input_ids[: len(ids)].tolist()
             if own != ids:
                 where = next((i for i, (a, b) in enumerate(zip(own, ids, strict=False)) if a != b), len(own))
-                failures.append(failure(example, split, f"differs at token {where}: {decode(ids[where : where + 5])!r}"))
+                failures.append(
+                    failure(example, split, f"differs at token {where}: {decode(ids[where : where + 5])!r}")
+                )
                 break
     fix = "prepare and generate with the same template and tokenizer"
     return result("prompt_prefix", _PREFIX, failures, num, fix=fix), prompts

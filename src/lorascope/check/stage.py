@@ -17,7 +17,7 @@ from lorascope.errors import ConfigError, DataError, explain, nearest
 from lorascope.lm.batches import pad_id_of
 from lorascope.lm.load import load_tokenizer
 from lorascope.lm.template import Message, Template, load_template
-from lorascope.run.commit import committed_folder, write_json
+from lorascope.run.commit import committed_folder, verify_folder, write_json
 from lorascope.run.dataset import Example, SplitNotes, content_hash, examples_of, load_splits
 from lorascope.run.folder import RunFolder, require
 from lorascope.run.progress import SILENT, Observer
@@ -25,7 +25,16 @@ from lorascope.run.provenance import StageClock, StageInputs, record_stage
 from lorascope.run.sections import Recipe
 from lorascope.run.texts import read_texts
 
-CHECKS = ("targets", "stop_token", "padding", "attention_mask", "labels", "prompt_masked", "prompt_prefix", "overlap")
+CHECKS = (
+    "targets",
+    "stop_token",
+    "padding",
+    "attention_mask",
+    "labels",
+    "prompt_masked",
+    "prompt_prefix",
+    "overlap",
+)
 
 
 def check_run(run: RunFolder, recipe: Recipe, *, observer: Observer = SILENT) -> dict[str, Any]:
@@ -40,17 +49,19 @@ def check_run(run: RunFolder, recipe: Recipe, *, observer: Observer = SILENT) ->
         The report; report["passed"] is False when a check failed that is not allowed to.
 
     Raises:
-        RunError: The run is not prepared.
+        RunError: The run is not prepared, or its prepared files are damaged.
         ConfigError: `check.allow` names no check.
     """
     clock = StageClock()
     require(run.dataset, stage="prepare", run=run)
+    verify_folder(run.stage("prepare"))
     _refuse_unknown(recipe.check.allow)
     tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
     template = load_template(run.template, tokenizer)
     splits, notes = load_all(run.dataset)
     conversations = {
-        text.example_id: tuple(Message(**message) for message in text.messages) for text in read_texts(run.examples)
+        text.example_id: tuple(Message(**message) for message in text.messages)
+        for text in read_texts(run.examples)
     }
     with observer.task("checking", sum(len(rows) for rows in splits.values()), "rows"):
         report = examine(splits, notes, tokenizer, template, conversations, recipe.check.allow)
@@ -62,7 +73,9 @@ def check_run(run: RunFolder, recipe: Recipe, *, observer: Observer = SILENT) ->
     return report
 
 
-def check_dataset(folder: Path, base: str, *, allow: Sequence[str] = (), cut_length: int | None = None) -> dict[str, Any]:
+def check_dataset(
+    folder: Path, base: str, *, allow: Sequence[str] = (), cut_length: int | None = None
+) -> dict[str, Any]:
     """Check a tokenised dataset made elsewhere, padded or not.
 
     Args:
@@ -74,6 +87,9 @@ def check_dataset(folder: Path, base: str, *, allow: Sequence[str] = (), cut_len
     _refuse_unknown(allow)
     splits, notes = load_all(folder)
     tokenizer = load_tokenizer(base)
+    padded = {note.stored_length for note in notes.values()}
+    if cut_length is None and len(padded) == 1:
+        cut_length = padded.pop()
     return examine(splits, notes, tokenizer, None, {}, allow, cut_length=cut_length)
 
 
@@ -106,12 +122,12 @@ def examine(
 ) -> dict[str, Any]:
     """Make every check and lay out the report."""
     stop_ids = template.stop_ids if template else stop_ids_of(tokenizer)
-    collator = default_collator(pad_id_of(tokenizer))
+    pad_id = pad_id_of(tokenizer)
     prefix, prompts = prompt_is_prefix(splits, conversations, template, tokenizer.decode)
     results: list[CheckResult] = [
         rows_have_targets(splits),
         rows_end_with_stop(splits, stop_ids, tokenizer.decode, cut_length=cut_length),
-        *padding_is_no_target(splits, collator),
+        *padding_is_no_target(splits, notes, default_collator(pad_id), {pad_id, *stop_ids}),
         labels_repeat_ids(splits),
         prompt_is_no_target(splits, prompts),
         prefix,
@@ -135,7 +151,15 @@ def examine(
 
 def stop_ids_of(tokenizer: Any) -> tuple[int, ...]:
     """Tokens that may end an answer where no template is known: end-of-text and the usual end-of-turn tokens."""
-    usual = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "</s>", "<|end_of_text|>")
+    usual = (
+        "<|im_end|>",
+        "<|eot_id|>",
+        "<|end|>",
+        "<end_of_turn>",
+        "<|endoftext|>",
+        "</s>",
+        "<|end_of_text|>",
+    )
     vocabulary = tokenizer.get_vocab()
     own = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
     return tuple(dict.fromkeys([*own, *(vocabulary[token] for token in usual if token in vocabulary)]))
@@ -149,7 +173,7 @@ def first_line(results: Sequence[CheckResult], notes: Mapping[str, SplitNotes]) 
         return f"all {made} checks passed on {results[0].num_rows:,} rows"
     worst = max(failed, key=lambda one: one.num_failed)
     names = ", ".join(one["example_id"] for one in worst.worst[:3])
-    return f"{worst.num_failed:,} of {worst.num_rows:,} rows fail \"{worst.question}\"; for example {names}"
+    return f'{worst.num_failed:,} of {worst.num_rows:,} rows fail "{worst.question}"; for example {names}'
 
 
 def _refuse_unknown(allow: Sequence[str]) -> None:

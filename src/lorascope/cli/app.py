@@ -57,7 +57,9 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_show_version, is_eager=True),
+    version: bool = typer.Option(
+        False, "--version", help="Print the version.", callback=_show_version, is_eager=True
+    ),
 ) -> None:
     pass
 
@@ -83,7 +85,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(141)
 
 
-_EXTRA_TRAIN = ("torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "sacrebleu")
+_EXTRA_TRAIN = (
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "datasets",
+    "tokenizers",
+    "safetensors",
+    "sacrebleu",
+)
 
 
 def _missing_extra(package: str) -> LorascopeError:
@@ -101,5 +112,7 @@ def _missing_extra(package: str) -> LorascopeError:
 
 def _show_error(error: LorascopeError, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"error": {"type": type(error).__name__, **parts(error.message)}}, ensure_ascii=False))
+        typer.echo(
+            json.dumps({"error": {"type": type(error).__name__, **parts(error.message)}}, ensure_ascii=False)
+        )
     typer.echo(f"error: {error.message}", err=True)

@@ -6,12 +6,17 @@ from typing import Annotated, Any
 import typer
 
 from lorascope.cli.options import JsonOption, SetOption
+from lorascope.errors import ConfigError, explain
 
 
 def check(
-    target: Annotated[Path, typer.Argument(help="A run folder, or a tokenised dataset made elsewhere.", metavar="RUN")],
+    target: Annotated[
+        Path, typer.Argument(help="A run folder, or a tokenised dataset made elsewhere.", metavar="RUN")
+    ],
     base: Annotated[str | None, typer.Option(help="Base model of a dataset made elsewhere.")] = None,
-    show: Annotated[int, typer.Option(help="Print this many decoded examples with their targets coloured.")] = 0,
+    show: Annotated[
+        int, typer.Option(help="Print this many decoded examples with their targets coloured.")
+    ] = 0,
     settings: SetOption = [],  # noqa: B006
     as_json: JsonOption = False,
 ) -> None:
@@ -20,12 +25,12 @@ def check(
     Every row has targets and ends with a stop token that is one; no padding and no prompt is trained on; the prompt
     of generation is a prefix of the training text; no validation row is in training. Exit status 1 when one fails.
     """
-    from lorascope.cli.display import next_step, observer_for, print_json
+    from lorascope.cli.display import next_step, print_json
     from lorascope.run.folder import RunFolder
 
-    is_run = (target / "config.json").is_file() or base is None
+    is_run = (target / "config.json").is_file() or (base is None and not _is_dataset(target))
     run = RunFolder(target)
-    report, base_id = _of_run(run, settings, as_json) if is_run else _of_dataset(target, str(base))
+    report, base_id = _of_run(run, settings) if is_run else _of_dataset(target, base, settings)
     if as_json:
         print_json({"target": str(target), **report})
     else:
@@ -35,26 +40,41 @@ def check(
             _show(run.dataset if is_run else target, base_id, show)
         if report["passed"] and is_run:
             next_step(f"lorascope train {target}")
-    del observer_for
     if not report["passed"]:
         raise typer.Exit(1)
 
 
-def _of_run(run: Any, settings: list[str], as_json: bool) -> tuple[dict[str, Any], str]:
+def _of_run(run: Any, settings: list[str]) -> tuple[dict[str, Any], str]:
     from lorascope.check.stage import check_run
-    from lorascope.cli.display import observer_for
+    from lorascope.cli.display import TerminalObserver
     from lorascope.run.current import recipe_of
     from lorascope.run.folder import open_run
 
     open_run(run.path)
     recipe = recipe_of(run, settings)
-    return check_run(run, recipe, observer=observer_for(as_json=as_json)), recipe.base.id
+    return check_run(run, recipe, observer=TerminalObserver()), recipe.base.id
 
 
-def _of_dataset(folder: Path, base: str) -> tuple[dict[str, Any], str]:
+def _is_dataset(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json"))
+
+
+def _of_dataset(folder: Path, base: str | None, settings: list[str]) -> tuple[dict[str, Any], str]:
     from lorascope.check.stage import check_dataset
+    from lorascope.run.recipe import make_recipe, with_overrides
 
-    return check_dataset(folder, base), base
+    if base is None:
+        raise ConfigError(
+            explain(
+                "a dataset made elsewhere needs its base model",
+                where=str(folder),
+                why="ids mean nothing without the tokenizer that made them",
+                fix=f"lorascope check {folder} --base MODEL",
+            )
+        )
+    recipe = make_recipe(with_overrides({"base": base, "data": str(folder)}, settings), "command line")
+    report = check_dataset(folder, recipe.base.id, allow=recipe.check.allow)
+    return report, recipe.base.id
 
 
 def summary(report: dict[str, Any]) -> list[str]:
@@ -64,10 +84,14 @@ def summary(report: dict[str, Any]) -> list[str]:
         mark = {True: "ok  ", False: "FAIL", None: "--  "}[one["passed"]]
         if one["passed"] is False and one["name"] in report["allowed"]:
             mark = "allowed"
-        counts = f"{one['num_failed']:,} of {one['num_rows']:,} rows" if one["passed"] is False else one["note"]
+        counts = (
+            f"{one['num_failed']:,} of {one['num_rows']:,} rows" if one["passed"] is False else one["note"]
+        )
         lines.append(f"  {mark} {one['question']}" + (f": {counts}" if counts else ""))
         if one["passed"] is False:
-            lines += [f"         {row['example_id']} ({row['split']}): {row['what']}" for row in one["worst"][:3]]
+            lines += [
+                f"         {row['example_id']} ({row['split']}): {row['what']}" for row in one["worst"][:3]
+            ]
             lines.append(f"         fix: {one['fix']}")
     return lines
 
@@ -88,5 +112,7 @@ def _show(dataset: Path, base: str, count: int) -> None:
         text = Text()
         for piece, is_target in marked_tokens(example, tokenizer):
             text.append(piece, style="black on green" if is_target else "dim")
-        console.print(f"\n[bold]{example.example_id}[/bold]  {example.num_target_tokens} of {example.num_tokens} targets")
+        console.print(
+            f"\n[bold]{example.example_id}[/bold]  {example.num_target_tokens} of {example.num_tokens} targets"
+        )
         console.print(text)

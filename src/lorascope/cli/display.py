@@ -63,6 +63,72 @@ class TerminalObserver(Observer):
             meter.close()
 
 
+class TrainingObserver(TerminalObserver):
+    """Shows training: the last step's loss in the progress line, and a table row per evaluation.
+
+    Loss and perplexity of the train probe and of validation stand side by side, and in words.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meter: Meter | None = None
+        self.targets = 0
+        self.headed = False
+
+    @contextlib.contextmanager
+    def task(self, what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """Show how far the training is."""
+        self.meter = Meter(what, total, unit, live=self.live)
+        try:
+            yield self.meter.advance
+        finally:
+            self.meter.close()
+            self.meter = None
+
+    def note(self, text: str) -> None:
+        """Print one line above the progress line."""
+        if self.meter:
+            self.meter.clear()
+        super().note(text)
+
+    def step(self, record: Any) -> None:
+        """Show a step's loss and the rate of target tokens."""
+        if self.meter:
+            rate = record.target_tokens / record.seconds if record.seconds else 0.0
+            loss = "not finite" if record.loss is None else f"{record.loss:.3f}"
+            self.meter.detail = f", loss {loss}, {rate:,.0f} target tokens/s"
+
+    def evaluation(self, record: Any) -> None:
+        """Print an evaluation."""
+        if not self.headed:
+            self.headed = True
+            self.note("  step  epoch    train probe          validation            95 % interval    like choosing among")
+        probe, validation = record.probe, record.validation
+        shown = [f"{record.step:6d} {record.epoch:6.2f}    {_loss_and_perplexity(probe.loss)}"]
+        if validation is None:
+            shown.append("no validation split")
+        else:
+            shown.append(_loss_and_perplexity(validation.loss))
+            low_high = "" if validation.low is None else f"{validation.low:.3f} to {validation.high:.3f}"
+            shown.append(low_high.ljust(16))
+            shown.append(f"{choices(validation.loss)} tokens")
+        self.note("  ".join(shown))
+
+
+def _loss_and_perplexity(loss: float) -> str:
+    from lorascope.metrics.likelihood import perplexity
+
+    return f"{loss:.3f} (ppl {perplexity(loss):,.2f})".ljust(19)
+
+
+def choices(loss: float) -> str:
+    """Perplexity in words: among how many equally likely tokens the model seems to choose."""
+    from lorascope.metrics.likelihood import perplexity
+
+    value = perplexity(loss)
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+
+
 class Meter:
     """Rate and time left of one piece of work.
 
@@ -121,9 +187,3 @@ class Meter:
     def close(self) -> None:
         """End the work."""
         self.clear()
-
-
-def observer_for(*, as_json: bool) -> Observer:
-    """The observer of a command; with --json it still shows progress, on stderr only."""
-    del as_json  # progress goes to stderr either way
-    return TerminalObserver()

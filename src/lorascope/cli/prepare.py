@@ -9,7 +9,9 @@ from lorascope.cli.options import JsonOption, OverwriteOption, SetOption
 
 
 def prepare(
-    data: Annotated[Path, typer.Argument(help="Instruction data: a JSON, JSON Lines, CSV, TSV or Parquet file.")],
+    data: Annotated[
+        Path, typer.Argument(help="Instruction data: a JSON, JSON Lines, CSV, TSV or Parquet file.")
+    ],
     base: Annotated[str, typer.Option(help="Base model: a Hub id such as gpt2, or a folder.")],
     out: Annotated[Path, typer.Option(help="The run folder to make.")],
     settings: SetOption = [],  # noqa: B006
@@ -21,14 +23,17 @@ def prepare(
     Reads Alpaca rows (instruction, input, output) or chat rows (messages). Writes OUT/prepare/: the dataset, a
     report, and a list of every row that was dropped, with its line and the reason.
     """
-    from lorascope.cli.display import next_step, observer_for, print_json
+    from lorascope.cli.display import TerminalObserver, next_step, print_json
     from lorascope.prepare.stage import prepare_run
     from lorascope.run.folder import RunFolder
     from lorascope.run.recipe import make_recipe, with_overrides
 
     values = with_overrides({"base": base, "data": str(data)}, settings)
     report = prepare_run(
-        RunFolder(out), make_recipe(values, "command line"), overwrite=overwrite, observer=observer_for(as_json=as_json)
+        RunFolder(out),
+        make_recipe(values, "command line"),
+        overwrite=overwrite,
+        observer=TerminalObserver(),
     )
     if as_json:
         print_json({"run": str(out), **report})
@@ -51,7 +56,15 @@ def summary(report: dict[str, Any]) -> list[str]:
     if dropped["malformed"] or dropped["over_length"]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in report["dropped_by_reason"].items())
         malformed = f"{dropped['malformed']:,} malformed" + (f" ({reasons})" if reasons else "")
-        lines.append(f"dropped: {malformed}, {dropped['over_length']:,} too long; listed in prepare/dropped.jsonl")
+        lines.append(
+            f"dropped: {malformed}, {dropped['over_length']:,} too long; listed in prepare/dropped.jsonl"
+        )
+    if report["cut_after_last_answer"]:
+        lines.append(
+            f"cut: {report['cut_after_last_answer']:,} conversations end with a turn that nobody answers"
+        )
+    if report["unused_columns"]:
+        lines.append(f"columns not read: {', '.join(report['unused_columns'])}")
     twins = report["duplicates"]
     if twins["exact"] or twins["conflicting"]:
         lines.append(

@@ -4,10 +4,10 @@ They mean to keep many processes from crowding one machine. With one process on 
 one idle; on 2 cores a training step then takes twice as long.
 """
 
+import math
 import os
 from collections.abc import Mapping
-
-import torch
+from pathlib import Path
 
 
 def threads_to_take(environ: Mapping[str, str], *, num_cores: int) -> int | None:
@@ -36,6 +36,8 @@ def take_back_threads() -> str | None:
     Returns:
         A sentence for the log saying what was done; None when nothing was.
     """
+    import torch  # here, so that doctor can count cores without it
+
     threads = threads_to_take(os.environ, num_cores=cores())
     if threads is None or torch.get_num_threads() >= threads:
         return None
@@ -47,6 +49,12 @@ def take_back_threads() -> str | None:
 
 
 def cores() -> int:
-    """How many cores this process may use: the affinity mask where there is one, else all."""
+    """How many cores this process may use: by its affinity mask and its container's quota, else all."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return max(1, len(affinity(0)) if affinity is not None else (os.cpu_count() or 1))
+    number = len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
+        number = min(number, math.ceil(int(quota) / int(period)))  # "max" is no number: no quota
+    except (OSError, ValueError, ZeroDivisionError):
+        pass
+    return max(1, number)

@@ -21,7 +21,7 @@ class Base:
     commit: str | None = None
     """The Hub's commit; None for a folder."""
     note: str | None = None
-    """Why a cached copy is used without asking the Hub; None when it answered, and for a folder."""
+    """Why a cached copy is used and not the Hub's newest; None when the Hub answered, and for a folder."""
     repo: hub.Repo | None = None
 
 
@@ -59,7 +59,7 @@ def find_base(base: str, *, revision: str | None = None) -> Base:
         raise refused(f'there is no folder "{base}"', base, why, nearest(base, folders_beside(base)))
     repo = hub.open_repo(base, revision)
     model_folder.read_config(repo.folder, base)
-    return Base(name=base, folder=repo.folder, commit=repo.commit, note=repo.note, repo=repo)
+    return Base(name=base, folder=repo.folder, commit=repo.commit, note=repo.unasked, repo=repo)
 
 
 def tokenizer_folder(base: str) -> Base | None:

@@ -18,7 +18,7 @@ from typing import Any
 import huggingface_hub
 from huggingface_hub import HfApi, constants, hf_hub_download
 
-from lorascope.lm.hub_faults import Missing, is_unreachable, translate
+from lorascope.lm.hub_faults import Missing, is_unreachable, translate, why_unreachable
 
 utils: Any = huggingface_hub.utils  # what it exports, it does not mark as exported
 log = logging.getLogger(__name__)
@@ -43,8 +43,8 @@ class Repo:
     files: tuple[str, ...]
     """Every file of the commit, or, where the Hub was not reached, the cached ones."""
     num_bytes: Mapping[str, int] = field(default_factory=dict)
-    note: str | None = None
-    """Why the cached copy is used without asking; None when the Hub answered."""
+    unasked: str | None = None
+    """Why the Hub was not asked or did not answer, so only cached files can be had; None when it did."""
 
 
 def open_repo(name: str, revision: str | None = None) -> Repo:
@@ -87,14 +87,14 @@ def fetch(repo: Repo, filenames: Iterable[str]) -> Path:
     absent = [name for name in filenames if not (repo.folder / name).exists()]
     if not absent:
         return repo.folder
-    if repo.note is not None:
-        raise translate(Missing(absent, repo.note), repo.name, repo.revision)
+    if repo.unasked is not None:
+        raise translate(Missing(absent, repo.unasked), repo.name, repo.revision)
     num_bytes = sum(repo.num_bytes.get(name, 0) for name in absent)
     _check_space(repo, num_bytes)
     if num_bytes > 10_000_000:
         log.info("downloading %s: %.1f GiB to %s", repo.name, num_bytes / 2**30, constants.HF_HUB_CACHE)
     for filename in absent:
-        _download(repo.name, filename, repo.commit)
+        _download(repo.name, filename, repo.commit, repo.revision)
     return repo.folder
 
 
@@ -116,14 +116,6 @@ def tokenizer_files(files: Iterable[str]) -> list[str]:
     ]
 
 
-def cached_names() -> list[str]:
-    """Name the models in the local cache, as in "Qwen/Qwen2.5-0.5B"."""
-    cache = Path(constants.HF_HUB_CACHE)
-    if not cache.is_dir():
-        return []
-    return [entry.name[len("models--") :].replace("--", "/") for entry in cache.glob("models--*")]
-
-
 def _from_hub(name: str, revision: str | None) -> Repo:
     cached = _cached_config(name, revision) is not None
     try:
@@ -131,13 +123,12 @@ def _from_hub(name: str, revision: str | None) -> Repo:
     except Exception as error:
         if not (cached and is_unreachable(error)):
             raise translate(error, name, revision) from error
-        fault = translate(error, name, revision)
-        return _from_cache(name, revision, because=fault.message.splitlines()[0])
+        return _from_cache(name, revision, unasked=why_unreachable(error))
     siblings = info.siblings or []
     if not any(sibling.rfilename == "config.json" for sibling in siblings):
         raise translate(Missing(["config.json"], None), name, revision)
     # By name, not by commit: this records the name's commit in the cache, for a later start offline.
-    folder = Path(_download(name, "config.json", revision)).parent
+    folder = Path(_download(name, "config.json", revision, revision)).parent
     return Repo(
         name=name,
         revision=revision,
@@ -148,15 +139,14 @@ def _from_hub(name: str, revision: str | None) -> Repo:
     )
 
 
-def _from_cache(name: str, revision: str | None, because: str = "HF_HUB_OFFLINE is set") -> Repo:
+def _from_cache(name: str, revision: str | None, unasked: str = "HF_HUB_OFFLINE is set") -> Repo:
     config = _cached_config(name, revision)
     if config is None:
-        raise translate(Missing(["config.json"], because), name, revision)
+        raise translate(Missing(["config.json"], unasked), name, revision)
     folder = config.parent
-    note = f"{because}; using the copy of {name} in the local cache, commit {folder.name[:12]}"
-    log.warning("%s", note)
+    log.warning("%s: using the cached copy of %s, commit %s", unasked, name, folder.name[:12])
     files = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
-    return Repo(name=name, revision=revision, commit=folder.name, folder=folder, files=files, note=note)
+    return Repo(name=name, revision=revision, commit=folder.name, folder=folder, files=files, unasked=unasked)
 
 
 def _ask(name: str, revision: str | None, *, attempts: int) -> huggingface_hub.ModelInfo:
@@ -182,12 +172,11 @@ def _cached_config(name: str, revision: str | None) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def _download(name: str, filename: str, revision: str | None) -> str:
+def _download(name: str, filename: str, at: str | None, revision: str | None) -> str:
+    """Download a file of one commit or branch; `revision` is what the user wrote, for the message."""
     try:
         with _quiet():
-            return hf_hub_download(
-                name, filename, revision=revision, etag_timeout=constants.HF_HUB_ETAG_TIMEOUT
-            )
+            return hf_hub_download(name, filename, revision=at, etag_timeout=constants.HF_HUB_ETAG_TIMEOUT)
     except Exception as error:
         raise translate(error, name, revision, filename=filename) from error
 
@@ -206,7 +195,7 @@ def _check_space(repo: Repo, num_bytes: int) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the Hub's client from printing: its warnings are ours to give, its bars for people at a terminal."""
+    """Keep the Hub's client from printing: its warnings are ours to give, its bars for a terminal."""
     verbosity, bars = utils.logging.get_verbosity(), not utils.are_progress_bars_disabled()
     utils.logging.set_verbosity_error()
     if not sys.stderr.isatty():

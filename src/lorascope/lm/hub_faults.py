@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +35,13 @@ class Missing(Exception):
         self.filenames = list(filenames)
         self.because = because
         """Why the Hub was not asked; None when it was."""
+
+
+def why_unreachable(error: BaseException) -> str:
+    """Say what the network or the Hub did, for an error that `is_unreachable`. Names the host at most."""
+    if isinstance(error, hub.HfHubHTTPError):
+        return f"the Hub answered with status {_status(error)}"
+    return f"the Hub cannot be reached ({_reason(error)})"
 
 
 def is_unreachable(error: BaseException) -> bool:
@@ -98,7 +105,7 @@ def _parts(
     if isinstance(error, hub.HfHubHTTPError):
         return _refused(_status(error), name)
     if _is_transport(error):
-        return _unreachable(error, name)
+        return _broken_off(error, name, filename) if filename else _unreachable(error, name)
     if isinstance(error, OSError) and error.errno in _FULL:
         return _disk_full(name, num_bytes)
     if isinstance(error, OSError) and error.errno in _LOCKED:
@@ -120,7 +127,7 @@ _NAMES = "a name on the Hub is NAME or OWNER/NAME, in letters, digits and . _ -"
 
 def suggestion(name: str) -> str:
     """Say which cached model or local folder may have been meant."""
-    fix = nearest(name, [*_cached(), *folders_beside(name)])
+    fix = nearest(name, {*cached_names(), *folders_beside(name)} - {name})
     return f"{fix} (cached models and local folders)"
 
 
@@ -136,10 +143,11 @@ def folders_beside(path: str) -> list[str]:
     return [str(Path(path).parent / folder) for folder in folders]
 
 
-def _cached() -> Iterable[str]:
+def cached_names() -> list[str]:
+    """Name the models in the local cache, as in "Qwen/Qwen2.5-0.5B"."""
     cache = Path(constants.HF_HUB_CACHE)
     names = cache.glob("models--*") if cache.is_dir() else ()
-    return (entry.name[len("models--") :].replace("--", "/") for entry in names)
+    return [entry.name[len("models--") :].replace("--", "/") for entry in names]
 
 
 def _gated(name: str) -> tuple[str, str, str]:
@@ -149,8 +157,8 @@ def _gated(name: str) -> tuple[str, str, str]:
     else:
         fix = f"accept the terms at {page} with the account of your token, and give the token read access"
     return (
-        f'"{name}" is gated: the Hub gives it only to accounts that accepted its terms',
-        _token_state(),
+        f'"{name}" is gated, and the Hub does not give it to you',
+        f"it is for accounts that accepted its terms; {_token_state()}",
         fix,
     )
 
@@ -217,6 +225,14 @@ def _unreachable(error: BaseException, name: str) -> tuple[str, str, str]:
     )
 
 
+def _broken_off(error: BaseException, name: str, filename: str) -> tuple[str, str, str]:
+    return (
+        f'the download of {filename} of "{name}" broke off',
+        _reason(error),
+        "run it again: files that are complete are kept",
+    )
+
+
 def _missing(error: Missing, name: str) -> tuple[str, str, str]:
     files = ", ".join(error.filenames)
     if error.because is None:
@@ -253,8 +269,7 @@ def _reason(error: BaseException) -> str:
     """What the network did, in words of ours."""
     kind, text, host = type(error).__name__, str(error), urlsplit(constants.ENDPOINT).hostname
     if "Timeout" in kind or isinstance(error, TimeoutError):
-        seconds = max(constants.HF_HUB_ETAG_TIMEOUT, 1)
-        return f"no answer within {seconds} seconds (HF_HUB_ETAG_TIMEOUT sets the limit)"
+        return f"no answer within {constants.HF_HUB_ETAG_TIMEOUT} s; HF_HUB_ETAG_TIMEOUT sets the limit"
     if "Proxy" in kind:
         return "the proxy refused or failed; see HTTPS_PROXY and HTTP_PROXY"
     if (

@@ -6,6 +6,7 @@ follows or not: what generation will see is a prefix of what was trained on.
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,6 +52,10 @@ class Encoded:
 class _Segment:
     text: str
     is_target: bool
+
+
+# A special token that a row spells out, while the chat template is rendered: its number between two noncharacters.
+_GUARD = re.compile("\U0010fffe([0-9]+)\U0010fffe")
 
 
 class TemplateRefusal(Exception):
@@ -157,7 +162,8 @@ class Template:
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """The prompt of `encode_prompt` as text."""
-        return "".join(segment.text for segment in self._prompt_segments(messages))
+        text = "".join(segment.text for segment in self._prompt_segments(messages))
+        return _GUARD.sub(lambda match: self._special_tokens[int(match[1])], text)
 
     def _join(self, parts: Sequence[tuple[_Segment, list[int]]]) -> Encoded:
         input_ids: list[int] = list(self._bos(parts[0][0].text if parts else ""))
@@ -185,6 +191,16 @@ class Template:
         if end and ids[end - 1] in self._special_ids:
             return ids[: end - 1], [ids[end - 1]], ids[end:]
         return ids, [eos], []
+
+    @cached_property
+    def _special_tokens(self) -> list[str]:
+        """Texts of the special tokens, longest first: one may be a part of another."""
+        names = {str(self.tokenizer.convert_ids_to_tokens(i)) for i in self._special_ids}
+        return sorted(names, key=lambda name: (-len(name), name))
+
+    @cached_property
+    def _spelt(self) -> re.Pattern[str]:
+        return re.compile("|".join(re.escape(token) for token in self._special_tokens))
 
     @cached_property
     def _special_ids(self) -> frozenset[int]:
@@ -219,6 +235,10 @@ class Template:
                 segments.append(_Segment(message.content, True))
             else:
                 raise TemplateRefusal(f"template {self.name} has no place for role {message.role}")
+            if system and message.role == "assistant":
+                raise TemplateRefusal(
+                    f"template {self.name} has no place for a system message before an answer"
+                )
         return segments
 
     def _chat_segments(self, messages: Sequence[Message]) -> list[_Segment]:
@@ -230,7 +250,9 @@ class Template:
             prompt = self._render(messages[:turn], generate=True)
             full = self._render(messages[: turn + 1], generate=False)
             if not (prompt.startswith(done) and full.startswith(prompt)):
-                raise TemplateRefusal("the chat template rewrites earlier turns, so a turn's prompt is no prefix")
+                raise TemplateRefusal(
+                    "the chat template rewrites earlier turns, so a turn's prompt is no prefix"
+                )
             segments += [_Segment(prompt[len(done) :], False), _Segment(full[len(prompt) :], True)]
             done = full
         return segments
@@ -238,7 +260,13 @@ class Template:
     def _render(self, messages: Sequence[Message], *, generate: bool) -> str:
         import jinja2
 
-        turns = [{"role": m.role, "content": f"{m.content}\n\n{m.context}" if m.context else m.content} for m in messages]
+        turns = [
+            {
+                "role": m.role,
+                "content": self._guarded(f"{m.content}\n\n{m.context}" if m.context else m.content),
+            }
+            for m in messages
+        ]
         try:
             return str(
                 self.tokenizer.apply_chat_template(
@@ -248,15 +276,37 @@ class Template:
         except (jinja2.TemplateError, TypeError, KeyError, ValueError) as error:
             raise TemplateRefusal(f"the chat template refuses: {str(error)[:80]}") from error
 
+    def _guarded(self, content: str) -> str:
+        """Stand a guard in for each special token that a row spells out, so that it stays text: see `_ids`."""
+        if _GUARD.search(content):
+            raise TemplateRefusal("the text holds U+10FFFE, which is no character")
+        numbers = {token: number for number, token in enumerate(self._special_tokens)}
+        return self._spelt.sub(lambda match: f"\U0010fffe{numbers[match[0]]}\U0010fffe", content)
+
     def _ids(self, texts: list[str]) -> list[list[int]]:
+        """Encode segments. What a row says never turns into a special token; a chat template writes them on purpose."""
+        if not self.chat_template:
+            return self._encoded(texts, special=False)
+        ids = self._encoded([text for text in texts if not _GUARD.search(text)], special=True)
+        plain = iter(ids)
+        return [self._guarded_ids(text) if _GUARD.search(text) else next(plain) for text in texts]
+
+    def _guarded_ids(self, text: str) -> list[int]:
+        """Encode a segment piece by piece: the guarded ones as text, the template's own as they are."""
+        ids: list[int] = []
+        for place, piece in enumerate(_GUARD.split(text)):
+            spelt = place % 2 == 1
+            ids += self._encoded([self._special_tokens[int(piece)] if spelt else piece], special=not spelt)[0]
+        return ids
+
+    def _encoded(self, texts: list[str], *, special: bool) -> list[list[int]]:
         if not texts:
             return []
-        # Text of an Alpaca row must never turn into a special token; a chat template writes them on purpose.
         encoded = self.tokenizer(
             texts,
             add_special_tokens=False,
             return_attention_mask=False,
-            split_special_tokens=not self.chat_template,
+            split_special_tokens=not special,
             verbose=False,
         )
         return [list(ids) for ids in encoded["input_ids"]]
@@ -298,7 +348,8 @@ def load_template(path: Path, tokenizer: Any) -> Template:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         name, wording, expected = record["name"], record["wording"], record["tokenizer_sha256"]
-    except (OSError, ValueError, KeyError) as error:
+        template_sha256 = record["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
             explain(
                 "the run's template cannot be read",
@@ -317,4 +368,14 @@ def load_template(path: Path, tokenizer: Any) -> Template:
                 fix="use the base model of the run, or prepare the data again for this one",
             )
         )
-    return Template(name, tokenizer, chat_template=wording if name == "chat" else None)
+    template = Template(name, tokenizer, chat_template=wording if name == "chat" else None)
+    if template.sha256 != template_sha256:
+        raise ModelError(
+            explain(
+                f"the template {name} is not the one this run was prepared with",
+                where=str(path),
+                why=f"its hash is {template.sha256[:12]}, the run's is {template_sha256[:12]}: prompts would differ",
+                fix="use the version of lorascope named in provenance.json, or prepare the data again",
+            )
+        )
+    return template

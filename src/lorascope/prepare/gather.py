@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lorascope.errors import DataError, explain
 from lorascope.prepare.read import BadRow, SourceRow, read_rows
-from lorascope.prepare.rows import Conversation, conversation_of, detect_shape
+from lorascope.prepare.rows import READ_COLUMNS, Conversation, conversation_of, detect_shape
 from lorascope.run.progress import Observer
 
 _ROWS_TO_DETECT = 50
@@ -24,12 +24,14 @@ class Gathered:
         shape: "alpaca" or "messages".
         conversations: Its usable rows, in order.
         bad: Its malformed rows.
+        unused: Columns that are not read.
     """
 
     file: str
     shape: str
     conversations: list[Conversation] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
+    unused: tuple[str, ...] = ()
 
     @property
     def num_rows(self) -> int:
@@ -50,7 +52,12 @@ def gather(path: Path, observer: Observer, *, name: str | None = None) -> Gather
     """
     rows = read_rows(path)
     first = list(islice(rows, _ROWS_TO_DETECT))
-    columns = {name for row in first if isinstance(row, SourceRow) and isinstance(row.value, dict) for name in row.value}
+    columns = {
+        name
+        for row in first
+        if isinstance(row, SourceRow) and isinstance(row.value, dict)
+        for name in row.value
+    }
     if not columns and first:
         columns_problem(path, first)
     if not first:
@@ -64,6 +71,7 @@ def gather(path: Path, observer: Observer, *, name: str | None = None) -> Gather
         )
     file = name or path.name
     gathered = Gathered(file, detect_shape(columns, str(path)))
+    gathered.unused = tuple(sorted(columns - READ_COLUMNS[gathered.shape]))
     with observer.task(f"reading {path.name}", path.stat().st_size, "bytes"):
         for number, row in enumerate(chain(first, rows), start=1):
             read = row if isinstance(row, BadRow) else conversation_of(row, gathered.shape, file, number)
@@ -88,7 +96,7 @@ def columns_problem(path: Path, first: Sequence[SourceRow | BadRow]) -> None:
             f'"{path.name}" holds no rows with named columns',
             where=f"{path}, line {row.line}: {shown}",
             why=f"the first {len(first)} rows are: {', '.join(kinds)}",
-            fix="each row must be an object such as {\"instruction\": ..., \"output\": ...}",
+            fix='each row must be an object such as {"instruction": ..., "output": ...}',
         )
     )
 
@@ -102,7 +110,9 @@ def refuse_too_many_bad(gathered: Gathered, bad: Sequence[BadRow], max_dropped: 
     num = gathered.num_rows
     if len(bad) < num and (len(bad) <= _FEW or len(bad) <= max_dropped * num):
         return
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in Counter(one.reason for one in bad).most_common(6))
+    reasons = ", ".join(
+        f"{reason} {count:,}" for reason, count in Counter(one.reason for one in bad).most_common(6)
+    )
     raise DataError(
         explain(
             f"{len(bad):,} of {num:,} rows are malformed: {reasons}",

@@ -28,7 +28,11 @@ def duplicate_counts(prompt_keys: Sequence[str], answer_keys: Sequence[str]) -> 
 
 
 def overlap_with_train(
-    splits: Sequence[str], prompt_keys: Sequence[str], answer_keys: Sequence[str], ids: Sequence[str], held_out: str
+    splits: Sequence[str],
+    prompt_keys: Sequence[str],
+    answer_keys: Sequence[str],
+    ids: Sequence[str],
+    held_out: str,
 ) -> dict[str, Any]:
     """Count held-out examples that training has seen.
 

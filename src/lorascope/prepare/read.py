@@ -5,9 +5,13 @@ the rest of the file.
 """
 
 import csv
+import io
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +84,16 @@ def read_rows(path: Path) -> Iterator[SourceRow | BadRow]:
 
 
 def _kind(path: Path) -> str:
-    if not path.exists():
+    if not _exists(path):
         folder = path.parent
         names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
         raise DataError(
             explain(
                 f'data file "{path}" does not exist',
                 where=str(path),
-                why="there is no such file" if folder.is_dir() else f'the folder "{folder}" does not exist either',
+                why="there is no such file"
+                if folder.is_dir()
+                else f'the folder "{folder}" does not exist either',
                 fix=nearest(path.name, names),
             )
         )
@@ -95,7 +101,9 @@ def _kind(path: Path) -> str:
     if kind is None or not path.is_file():
         raise DataError(
             explain(
-                f'"{path.name}" is a folder' if path.is_dir() else f'files of kind "{path.suffix}" are not read',
+                f'"{path.name}" is a folder'
+                if path.is_dir()
+                else f'files of kind "{path.suffix}" are not read',
                 where=str(path),
                 why="rows are read from one JSON, JSON Lines, CSV, TSV or Parquet file",
                 fix=f"name one file ending in {', '.join(_SUFFIXES)}",
@@ -107,10 +115,25 @@ def _kind(path: Path) -> str:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
-        raise _unreadable(path, error.strerror or str(error), "the operating system refuses to open it") from error
+        raise _unreadable(
+            path, error.strerror or str(error), "the operating system refuses to open it"
+        ) from error
     if head.startswith(b"version https://git-lfs"):
-        raise _unreadable(path, "it is a git-lfs pointer, not the data", "git stores the rows elsewhere", "git lfs pull")
+        raise _unreadable(
+            path, "it is a git-lfs pointer, not the data", "git stores the rows elsewhere", "git lfs pull"
+        )
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _unreadable(
+            path, "it is UTF-16 text", "rows are read as UTF-8", "convert it: iconv -f UTF-16 -t UTF-8"
+        )
     return kind
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, as when somebody gives rows where a file name belongs
+        return False
 
 
 def _unreadable(path: Path, problem: str, why: str, fix: str = "give a file with rows") -> DataError:
@@ -118,20 +141,22 @@ def _unreadable(path: Path, problem: str, why: str, fix: str = "give a file with
 
 
 def _is_json_lines(path: Path) -> bool:
-    """Whether every line is a value by itself: decided by the first line that is not blank, not by the name."""
+    """Whether every line is a value by itself: decided by the first two lines that are not blank, not by the name."""
     with path.open("rb") as file:
-        for line in file:
-            text = line.decode("utf-8-sig", errors="replace").strip()
-            if text:
-                return _parses(text) if not text.startswith("[") else path.suffix.lower() != ".json"
+        lines = (line.decode("utf-8-sig", errors="replace").strip() for line in file)
+        first, second = [*islice((line for line in lines if line), 2), "", ""][:2]
+    if first.startswith("["):
+        return second.startswith("[") and _parses(first)  # else the array of a JSON file
+    if first.startswith("{") and not first.endswith("}"):
+        return second.startswith("{") and _parses(second)  # else an object over several lines
     return True
 
 
 def _parses(text: str) -> bool:
     try:
         json.loads(text)
-    except ValueError:
-        return not text.startswith("{") or text.endswith("}")
+    except (ValueError, RecursionError):
+        return False
     return True
 
 
@@ -150,6 +175,7 @@ def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return mapping
 
 
+_LENIENT = json.JSONDecoder()
 _DECODER = json.JSONDecoder(object_pairs_hook=_refuse_twins, parse_constant=_refuse_constant)
 
 
@@ -182,14 +208,9 @@ def _one_line(number: int, raw: bytes) -> Iterator[SourceRow | BadRow]:
 
 def _json_rows(path: Path) -> Iterator[SourceRow | BadRow]:
     """Walk a JSON array, or values that follow one another, keeping the line of each."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _unreadable(
-            path, f"byte {error.start} is not UTF-8", "JSON is UTF-8 text", "convert it: iconv -t UTF-8"
-        ) from error
+    text = _decoded(path)
     position, line, counted = 0, 1, 0
-    in_array = False
+    in_array, opening = False, ""
     while True:
         while position < len(text) and (text[position].isspace() or (in_array and text[position] == ",")):
             position += 1
@@ -205,44 +226,71 @@ def _json_rows(path: Path) -> Iterator[SourceRow | BadRow]:
         if in_array and text[position] == "]":
             in_array, position = False, position + 1
             continue
+        if match := _OPENING.match(text, position):
+            opening = match[1]
+        excerpt = excerpt_of(text[position : position + 80])
         try:
-            value, end = _DECODER.raw_decode(text, position)
+            value, position = _DECODER.raw_decode(text, position)
             yield SourceRow(line, value)
-        except (ValueError, RecursionError) as error:
-            reason = str(error) if isinstance(error, _Refused) else "not_json"
-            yield BadRow(line, reason, excerpt_of(text[position : position + 80]))
-            end = _next_object(text, position + 1)
-        position = end
+        except _Refused as error:
+            yield BadRow(line, str(error), excerpt)
+            position = _LENIENT.raw_decode(text, position)[1]
+        except (ValueError, RecursionError):
+            position = _next_row(text, position + 1, opening)
+            cut = in_array and position == len(text) and not text.rstrip().endswith("]")
+            yield BadRow(line, "cut_short" if cut else "not_json", excerpt)
+            in_array = in_array and position < len(text)
 
 
-def _next_object(text: str, start: int) -> int:
-    """Where to go on after a broken row: the next line that opens an object, else the end."""
-    while (newline := text.find("\n", start)) != -1:
-        if text[newline:].lstrip()[:1] == "{":
-            return newline
-        start = newline + 1
-    return len(text)
+_OPENING = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:')
+
+
+def _next_row(text: str, start: int, opening: str) -> int:
+    """Where to go on after a broken row: the next object whose first key is that of the rows, else the end."""
+    pattern = r"\{\s*" + re.escape(opening) + r"\s*:" if opening else r"\{"
+    match = re.compile(pattern).search(text, start)
+    return match.start() if match else len(text)
+
+
+def _decoded(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        problem = f"byte {error.start} (line {line}) is not UTF-8"
+        raise _unreadable(
+            path, problem, "rows are read as UTF-8 text", "convert it: iconv -t UTF-8"
+        ) from error
 
 
 def _csv_rows(path: Path, delimiter: str) -> Iterator[SourceRow | BadRow]:
     csv.field_size_limit(2**31 - 1)
+    reader = csv.reader(io.StringIO(_decoded(path), newline=""), delimiter=delimiter, strict=True)
+    before = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            before = reader.line_num
-            for cells in reader:
-                line, before = before + 1, reader.line_num
-                if not any(cells):
-                    continue
-                if len(cells) != len(header):
-                    yield BadRow(line, "wrong_number_of_columns", excerpt_of(delimiter.join(cells)))
-                else:
-                    yield SourceRow(line, dict(zip(header, cells, strict=True)))
-    except UnicodeDecodeError as error:
-        raise _unreadable(path, f"byte {error.start} is not UTF-8", "CSV is read as UTF-8") from error
+        header = [name.strip() for name in next(reader, [])]
+        twins = [name for name, count in Counter(header).items() if count > 1]
+        if twins:
+            why = "one of two columns of the same name would be lost"
+            raise _unreadable(
+                path, f'column "{twins[0]}" stands twice in its header', why, "rename one of them"
+            )
+        before = reader.line_num
+        for cells in reader:
+            line, before = before + 1, reader.line_num
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                yield BadRow(line, "wrong_number_of_columns", excerpt_of(delimiter.join(cells)))
+            else:
+                yield SourceRow(line, dict(zip(header, cells, strict=True)))
     except csv.Error as error:
-        raise _unreadable(path, str(error), "a quote is opened and never closed, or a NUL byte is in it") from error
+        problem = f"{error}, in the row that starts at line {before + 1}"
+        why = "a quote stands inside a cell without being doubled, or is opened and never closed"
+        raise _unreadable(
+            path, problem, why, "mend that row, or save the file again as quoted CSV"
+        ) from error
 
 
 def _parquet_rows(path: Path) -> Iterator[SourceRow | BadRow]:

@@ -1,5 +1,6 @@
 """A record as found -> a conversation: Alpaca rows and chat messages."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from lorascope.errors import DataError, explain, nearest
 from lorascope.lm.template import Message
 from lorascope.prepare.read import BadRow, SourceRow, excerpt_of
 
+READ_COLUMNS = {"alpaca": {"instruction", "input", "output"}, "messages": {"messages", "label"}}
 _ROLES = ("system", "user", "assistant")
 
 
@@ -20,12 +22,14 @@ class Conversation:
         line: Where it starts in it, 1-based.
         row: 1-based count of rows in the file; many JSON files are a single line.
         messages: Its turns; the last is the assistant's.
+        num_unanswered: Turns after the last answer that were left out.
     """
 
     file: str
     line: int
     row: int
     messages: tuple[Message, ...]
+    num_unanswered: int = 0
 
     @property
     def example_id(self) -> str:
@@ -77,7 +81,8 @@ def conversation_of(row: SourceRow, shape: str, file: str, number: int) -> Conve
     turns = _messages(row.value) if shape == "messages" else _alpaca(row.value)
     if isinstance(turns, str):
         return BadRow(row.line, turns, excerpt_of(row.value))
-    return Conversation(file=file, line=row.line, row=number, messages=tuple(turns))
+    left_out = len(row.value["messages"]) - len(turns) if shape == "messages" else 0
+    return Conversation(file=file, line=row.line, row=number, messages=tuple(turns), num_unanswered=left_out)
 
 
 def _alpaca(value: Mapping[str, Any]) -> Sequence[Message] | str:
@@ -88,8 +93,12 @@ def _alpaca(value: Mapping[str, Any]) -> Sequence[Message] | str:
     context = value.get("input")
     if context is not None and not isinstance(context, str):
         return "wrong_type_input"
+    if context and _LONE_SURROGATE.search(context):
+        return "lone_surrogate_input"
     return [
-        Message(role="user", content=value["instruction"], context=context if context and context.strip() else ""),
+        Message(
+            role="user", content=value["instruction"], context=context if context and context.strip() else ""
+        ),
         Message(role="assistant", content=value["output"]),
     ]
 
@@ -101,10 +110,18 @@ def _text_problem(value: Mapping[str, Any], name: str) -> str | None:
         return f"null_{name}"
     if not isinstance(value[name], str):
         return f"wrong_type_{name}"
+    if _LONE_SURROGATE.search(value[name]):
+        return f"lone_surrogate_{name}"
     return None if value[name].strip() else f"empty_{name}"
 
 
+# Half of a character that JSON wrote as two: no tokenizer and no file can take it.
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 def _messages(value: Mapping[str, Any]) -> Sequence[Message] | str:
+    if value.get("label") is False:
+        return "label_is_false"  # an answer that people rejected, as in data for KTO: not one to imitate
     turns = value.get("messages")
     if not isinstance(turns, (list, tuple)) or not turns:
         return "missing_messages" if turns is None else "wrong_type_messages"
@@ -122,6 +139,6 @@ def _messages(value: Mapping[str, Any]) -> Sequence[Message] | str:
         messages.pop()  # a question without its answer teaches nothing
     if not messages:
         return "no_answer"
-    if messages[0].role == "assistant":
+    if next(message.role for message in messages if message.role != "system") == "assistant":
         return "starts_with_answer"
     return messages

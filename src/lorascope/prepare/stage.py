@@ -19,7 +19,14 @@ from lorascope.prepare.rows import Conversation
 from lorascope.prepare.split import answer_key, prompt_key, split_by_prompt, wanted_validation
 from lorascope.prepare.tokenise import Tokenised, length_summary, resolve_max_length, tokenise
 from lorascope.prepare.write import write_dataset, write_dropped, write_texts
-from lorascope.run.commit import committed_folder, remove_leftovers, sha256_of, write_json
+from lorascope.run.commit import (
+    MANIFEST,
+    committed_folder,
+    is_leftover,
+    remove_leftovers,
+    sha256_of,
+    write_json,
+)
 from lorascope.run.dataset import IGNORE, Example, content_hash
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import SILENT, Observer
@@ -37,7 +44,9 @@ class _Source:
     validation: Path | None
 
 
-def prepare_run(run: RunFolder, recipe: Recipe, *, overwrite: bool = False, observer: Observer = SILENT) -> dict[str, Any]:
+def prepare_run(
+    run: RunFolder, recipe: Recipe, *, overwrite: bool = False, observer: Observer = SILENT
+) -> dict[str, Any]:
     """Prepare a run's data.
 
     Args:
@@ -70,21 +79,33 @@ def prepare_run(run: RunFolder, recipe: Recipe, *, overwrite: bool = False, obse
 
     template = Template(resolve_template(recipe.prepare.template, tokenizer), tokenizer)
     tokenised, bad = _tokenise(gathered, template, recipe, source.data, observer)
-    mine, mine_bad = _tokenise(held_out, template, recipe, source.validation, observer) if held_out else ([], [])
+    mine, mine_bad = (
+        _tokenise(held_out, template, recipe, source.validation, observer) if held_out else ([], [])
+    )
     context = base_context_length(recipe.base.id, revision=recipe.base.revision)
-    max_length = resolve_max_length(recipe.prepare.max_length, [one.num_tokens for one in [*tokenised, *mine]], context)
+    max_length = resolve_max_length(
+        recipe.prepare.max_length, [one.num_tokens for one in [*tokenised, *mine]], context
+    )
     kept, over = _by_length(tokenised, max_length)
     mine_kept, mine_over = _by_length(mine, max_length)
     if not kept:
         raise _all_too_long(tokenised, max_length, source.data)
+    if own and not mine_kept:
+        raise _all_too_long(mine, max_length, own)
     splits = _splits(kept, mine_kept if held_out else None, recipe)
     report = _report(gathered, splits, [*bad, *mine_bad], [*over, *mine_over], template, max_length)
-    report["held_out_file"] = None if held_out is None else {"file": held_out.file, "rows_read": held_out.num_rows}
+    report["held_out_file"] = (
+        None if held_out is None else {"file": held_out.file, "rows_read": held_out.num_rows}
+    )
+    report["unused_columns"] = sorted({*gathered.unused, *(held_out.unused if held_out else ())})
 
     resolved = recipe.model_copy(
         update={
             "data": str(source.data.resolve()),
-            "prepare": recipe.prepare.model_copy(update={"template": template.name, "max_length": max_length}),
+            "base": recipe.base.model_copy(update={"id": _lasting(recipe.base.id)}),
+            "prepare": recipe.prepare.model_copy(
+                update={"template": template.name, "max_length": max_length}
+            ),
         }
     )
     run.path.mkdir(parents=True, exist_ok=True)
@@ -93,7 +114,9 @@ def prepare_run(run: RunFolder, recipe: Recipe, *, overwrite: bool = False, obse
     with committed_folder(run.stage("prepare"), replace=True) as folder:
         write_dataset(folder / "dataset", splits)
         write_texts(folder / "examples.parquet", splits)
-        write_dropped(folder / "dropped.jsonl", [*dropped, *_over_length_rows([*over, *mine_over], max_length)])
+        write_dropped(
+            folder / "dropped.jsonl", [*dropped, *_over_length_rows([*over, *mine_over], max_length)]
+        )
         write_json(folder / "template.json", template.as_record())
         write_json(folder / "report.json", report)
     write_json(run.config, recipe_values(resolved))
@@ -102,8 +125,21 @@ def prepare_run(run: RunFolder, recipe: Recipe, *, overwrite: bool = False, obse
     return report
 
 
+def _lasting(base: str) -> str:
+    """The base's name as it can be used from any working directory: a folder's whole path, a Hub id as it is."""
+    folder = Path(base).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else base
+
+
+def _is_ours(path: Path) -> bool:
+    """What a prepare that was killed leaves: its staging, or prepare/ itself without the run's config.json."""
+    return is_leftover(path) or (path.name == "prepare" and (path / MANIFEST).is_file())
+
+
 def _refuse_foreign_folder(run: RunFolder) -> None:
-    if run.path.exists() and not run.config.is_file() and (not run.path.is_dir() or any(run.path.iterdir())):
+    if not run.path.exists() or run.config.is_file():
+        return
+    if not run.path.is_dir() or not all(_is_ours(path) for path in run.path.iterdir()):
         raise RunError(
             explain(
                 f'"{run.path}" is taken by something that is no run',
@@ -164,7 +200,10 @@ def _over_length_rows(over: Sequence[Tokenised], max_length: int) -> list[tuple[
         (
             one.conversation.file,
             BadRow(
-                one.conversation.line, "over_length", f"{one.num_tokens} tokens, {max_length} fit", one.conversation.row
+                one.conversation.line,
+                "over_length",
+                f"{one.num_tokens} tokens, {max_length} fit",
+                one.conversation.row,
             ),
         )
         for one in over
@@ -188,7 +227,9 @@ def _splits(
                 fix="hold out fewer, or give a validation file of your own",
             )
         )
-    assigned = split_by_prompt([prompt_key(one.conversation.messages) for one in kept], sizes, seed=recipe.seed)
+    assigned = split_by_prompt(
+        [prompt_key(one.conversation.messages) for one in kept], sizes, seed=recipe.seed
+    )
     splits: dict[str, list[Tokenised]] = {"train": []}
     for one, split in zip(kept, assigned, strict=True):
         splits.setdefault(split, []).append(one)
@@ -218,18 +259,23 @@ def _report(
         "shape": gathered.shape,
         "rows_read": gathered.num_rows,
         "kept": len(where),
+        "cut_after_last_answer": sum(one.num_unanswered > 0 for one in conversations),
         "dropped": {"malformed": len(bad), "over_length": len(over)},
         "dropped_by_reason": dict(Counter(one.reason for one in bad).most_common()),
         "splits": {split: _split_facts(examples) for split, examples in splits.items()},
         "duplicates": duplicate_counts(prompts, answers),
         "overlap": {
-            split: overlap_with_train(names, prompts, answers, ids, split) for split in splits if split != "train"
+            split: overlap_with_train(names, prompts, answers, ids, split)
+            for split in splits
+            if split != "train"
         },
         "lengths": length_summary(lengths),
         "template": template.name,
         "stop_tokens": [template.tokenizer.convert_ids_to_tokens(i) for i in template.stop_ids],
         "max_length": max_length,
-        "dataset_sha256": content_hash((split, [_example(one) for one in examples]) for split, examples in splits.items()),
+        "dataset_sha256": content_hash(
+            (split, [_example(one) for one in examples]) for split, examples in splits.items()
+        ),
     }
 
 

@@ -54,7 +54,12 @@ def _one_by_one(conversation: Conversation, template: Template) -> Tokenised | B
     try:
         return Tokenised(conversation, template.encode(conversation.messages))
     except TemplateRefusal as error:
-        return BadRow(conversation.line, f"template_refuses: {error}", excerpt_of(conversation.messages[0].content), conversation.row)
+        return BadRow(
+            conversation.line,
+            f"template_refuses: {error}",
+            excerpt_of(conversation.messages[0].content),
+            conversation.row,
+        )
 
 
 def resolve_max_length(asked: str | int, lengths: Sequence[int], context: int | None) -> int:

@@ -56,7 +56,8 @@ def write_texts(path: Path, splits: Mapping[str, Sequence[Tokenised]]) -> None:
             "line": one.conversation.line,
             "row": one.conversation.row,
             "messages": [
-                {"role": m.role, "content": m.content, "context": m.context} for m in one.conversation.messages
+                {"role": m.role, "content": m.content, "context": m.context}
+                for m in one.conversation.messages
             ],
             "target_text": one.encoded.target_text,
             "target_bytes": len(one.encoded.target_text.encode("utf-8", errors="replace")),
@@ -86,5 +87,11 @@ def write_dropped(path: Path, dropped: Sequence[tuple[str, BadRow]]) -> None:
     """Write dropped.jsonl: one line per dropped row with file, line, row, reason and excerpt."""
     with path.open("w", encoding="utf-8") as file:
         for name, bad in dropped:
-            entry = {"file": name, "line": bad.line, "row": bad.row, "reason": bad.reason, "excerpt": bad.excerpt}
+            entry = {
+                "file": name,
+                "line": bad.line,
+                "row": bad.row,
+                "reason": bad.reason,
+                "excerpt": bad.excerpt,
+            }
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")

@@ -5,19 +5,22 @@ hashes is added, and one rename commits it. Reading checks the manifest.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lorascope.errors import RunError, explain
 
 MANIFEST = "MANIFEST.json"
-_HIDDEN = (".tmp-", ".old-")
+_STAGED, _OLD = ".tmp-", ".old-"
+_DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}
 
 
 @contextlib.contextmanager
@@ -35,13 +38,14 @@ def committed_folder(target: Path, *, replace: bool = False, manifest: bool = Tr
     Raises:
         RunError: The target exists and `replace` is False, or the disk refuses (full, read-only, no permission).
     """
-    with _disk_errors(target):
+    with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        staged = target.with_name(f".tmp-{target.name}-{os.getpid()}-{secrets.token_hex(4)}")
+        staged = _hidden(_STAGED, target)
         staged.mkdir()
     try:
-        yield staged
-        with _disk_errors(target):
+        with disk_errors(target, only=_DISK_REFUSES):
+            yield staged
+        with disk_errors(target):
             _finish(staged, target, replace=replace, manifest=manifest)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
@@ -67,8 +71,8 @@ def _finish(staged: Path, target: Path, *, replace: bool, manifest: bool) -> Non
                 fix="choose another place, or add --overwrite",
             )
         )
-    old = target.with_name(f".old-{target.name}-{os.getpid()}-{secrets.token_hex(4)}")
-    if target.exists():
+    old = _hidden(_OLD, target)
+    if target.exists():  # a kill between the two renames is mended by remove_leftovers
         target.rename(old)
     staged.rename(target)
     _flush(target.parent)
@@ -86,10 +90,18 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         RunError: The disk refuses.
         ValueError: A number is not finite: a bug, since JSON has no such number.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with _disk_errors(path):
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file in one step.
+
+    Raises:
+        RunError: The disk refuses.
+    """
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        staged = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+        staged = _hidden(_STAGED, path)
         try:
             _write_flushed(staged, text)
             staged.replace(path)
@@ -120,23 +132,62 @@ def folder_problem(folder: Path) -> str | None:
     """Say what is wrong with a committed folder, or None when it is as it was committed."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError):
+        expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} is missing or unreadable"
-    for name, entry in files.items():
+    for name, (num_bytes, sha256) in expected.items():
         path = folder / name
         if not path.is_file():
             return f"{name} is missing"
-        if path.stat().st_size != entry["bytes"] or sha256_of(path) != entry["sha256"]:
+        if path.stat().st_size != num_bytes or sha256_of(path) != sha256:
             return f"{name} was changed after it was written"
     return None
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether a file or folder is what an interrupted commit of ours leaves."""
+    return _LEFTOVER.fullmatch(path.name) is not None
+
+
 def remove_leftovers(parent: Path) -> None:
-    """Remove what an interrupted commit of ours left in a folder; nothing else is touched."""
-    if parent.is_dir():
-        for path in parent.iterdir():
-            if path.name.startswith(_HIDDEN):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    """Remove what an interrupted commit of ours left in a folder; nothing else is touched.
+
+    A folder that was being replaced when the commit was interrupted gets its old content back. What a process that
+    is still running on this machine has staged stays.
+    """
+    for path in sorted(parent.iterdir()) if parent.is_dir() else []:
+        match = _LEFTOVER.fullmatch(path.name)
+        if match is None:
+            continue
+        if match["kind"] == _OLD and not (parent / match["name"]).exists():
+            path.rename(parent / match["name"])
+        elif _is_at_work(int(match["pid"])):
+            continue
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+_LEFTOVER = re.compile(r"(?P<kind>\.tmp-|\.old-)(?P<name>.+)-(?P<pid>[0-9]+)-[0-9a-f]{8}")
+
+
+def _hidden(kind: str, target: Path) -> Path:
+    """A name beside the target that no other process or call has; see _LEFTOVER."""
+    return target.with_name(f"{kind}{target.name}-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def _is_at_work(pid: int) -> bool:
+    """Whether another process of this machine has this id."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def sha256_of(path: Path) -> str:
@@ -171,11 +222,13 @@ def _flush(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _disk_errors(target: Path) -> Iterator[None]:
-    """Turn what the operating system refuses into one of our errors."""
+def disk_errors(target: Path, *, only: Container[int] | None = None) -> Iterator[None]:
+    """Turn what the operating system refuses into one of our errors; `only` limits it to some error numbers."""
     try:
         yield
     except OSError as error:
+        if only is not None and error.errno not in only:
+            raise
         raise RunError(
             explain(
                 f'"{target}" cannot be written: {error.strerror or error}',

@@ -1,8 +1,8 @@
 """Tokenised examples on disk (a Hugging Face DatasetDict, ours or anybody's) -> examples in memory."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,16 @@ class SplitNotes:
     Attributes:
         num_trimmed: Rows whose padding was cut off.
         has_attention_mask: Whether the dataset says where the padding is.
+        stored_length: Length of every stored row where they are all equal and some are padded, else None.
+        padding_targets: Example id to the number of targets in the padding that was cut off.
+        mask_holes: Example id to the number of tokens that the attention mask leaves out between others.
     """
 
     num_trimmed: int
     has_attention_mask: bool
+    stored_length: int | None = None
+    padding_targets: Mapping[str, int] = field(default_factory=dict)
+    mask_holes: Mapping[str, int] = field(default_factory=dict)
 
 
 def load_splits(path: Path) -> dict[str, Any]:
@@ -69,7 +75,9 @@ def load_splits(path: Path) -> dict[str, Any]:
 
     try:
         loaded = datasets.load_from_disk(str(path))
-    except Exception as error:  # datasets raises FileNotFoundError, ArrowInvalid, KeyError, ... for a damaged folder
+    except (
+        Exception
+    ) as error:  # datasets raises FileNotFoundError, ArrowInvalid, KeyError, ... for a damaged folder
         raise DataError(
             explain(
                 f'"{path}" cannot be read as a dataset: {str(error).splitlines()[0][:120]}',
@@ -128,33 +136,70 @@ def examples_of(dataset: Any, where: str) -> tuple[list[Example], SplitNotes]:
                 )
             )
     table = dataset.with_format("arrow")[:]
-    ids, labels = _lists(table["input_ids"]), _lists(table["labels"])
-    masks = _lists(table["attention_mask"]) if "attention_mask" in columns else None
+    ids, labels = _lists(table, "input_ids", where), _lists(table, "labels", where)
+    masks = _lists(table, "attention_mask", where) if "attention_mask" in columns else None
     names = table["example_id"].to_pylist() if "example_id" in columns else range(len(ids))
-    examples, num_trimmed = [], 0
+    examples: list[Example] = []
+    padding_targets: dict[str, int] = {}
+    mask_holes: dict[str, int] = {}
+    num_trimmed = 0
     for row, name in enumerate(names):
         keep = _kept(ids[row], labels[row], None if masks is None else masks[row], f"{where}, row {row}")
         num_trimmed += len(ids[row]) - (keep.stop - keep.start) > 0
-        examples.append(Example(example_id=str(name), input_ids=ids[row][keep], labels=labels[row][keep]))
-    return examples, SplitNotes(num_trimmed=num_trimmed, has_attention_mask=masks is not None)
+        example = Example(example_id=str(name), input_ids=ids[row][keep], labels=labels[row][keep])
+        examples.append(example)
+        extra = int((labels[row] != IGNORE).sum() - (example.labels != IGNORE).sum())
+        if extra:
+            padding_targets[example.example_id] = extra
+        holes = int((masks[row][keep] == 0).sum()) if masks is not None else 0
+        if holes:
+            mask_holes[example.example_id] = holes
+    lengths = {len(row) for row in ids}
+    notes = SplitNotes(
+        num_trimmed=num_trimmed,
+        has_attention_mask=masks is not None,
+        stored_length=lengths.pop() if num_trimmed and len(lengths) == 1 else None,
+        padding_targets=padding_targets,
+        mask_holes=mask_holes,
+    )
+    return examples, notes
 
 
-def _lists(column: Any) -> list[np.ndarray]:
-    """Cut an Arrow list column into one int64 array per row."""
-    rows: list[np.ndarray] = []
-    for chunk in column.chunks:
-        values = chunk.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
-        ends = np.cumsum(chunk.value_lengths().to_numpy(zero_copy_only=False))
-        rows.extend(np.split(values, ends[:-1]) if len(ends) else [])
-    return rows
+def _lists(table: Any, name: str, where: str) -> list[np.ndarray]:
+    """Cut an Arrow list column into one int64 array per row.
+
+    Raises:
+        DataError: It holds something else than lists of integers, or a null.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = table[name]
+    kind = column.type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    values = pc.list_flatten(column) if is_list else column
+    is_integer = is_list and (pa.types.is_integer(values.type) or pa.types.is_boolean(values.type))
+    if not is_integer or column.null_count or values.null_count:
+        problem = "holds nulls" if is_integer else f"holds {kind}"
+        raise DataError(
+            explain(
+                f'column "{name}" {problem}',
+                where=where,
+                why="tokenised data is one list of integers a row",
+                fix="tokenise the rows again; raw rows go through: lorascope prepare",
+            )
+        )
+    ends = np.cumsum(pc.list_value_length(column).to_numpy())
+    return np.split(values.to_numpy().astype(np.int64), ends[:-1]) if len(ends) else []
 
 
 def _kept(ids: np.ndarray, labels: np.ndarray, mask: np.ndarray | None, where: str) -> slice:
     """The span of a row that is no padding."""
     if len(ids) != len(labels) or (mask is not None and len(mask) != len(ids)):
+        shown = f"{len(ids)}, {len(labels)} and {'none' if mask is None else len(mask)}"
         raise DataError(
             explain(
-                f"input_ids and labels differ in length ({len(ids)} and {len(labels)})",
+                f"input_ids, labels and attention_mask differ in length ({shown})",
                 where=where,
                 why="every token needs its own label",
                 fix="tokenise the row again",

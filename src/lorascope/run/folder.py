@@ -110,7 +110,11 @@ def open_run(path: Path | str) -> RunFolder:
     if folder.config.is_file():
         return folder
     parent = folder.path.parent
-    runs = [entry.name for entry in parent.iterdir() if (entry / "config.json").is_file()] if parent.is_dir() else []
+    runs = (
+        [entry.name for entry in parent.iterdir() if (entry / "config.json").is_file()]
+        if parent.is_dir()
+        else []
+    )
     exists = folder.path.is_dir()
     raise RunError(
         explain(

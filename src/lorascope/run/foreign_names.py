@@ -3,7 +3,9 @@
 Names as documented in transformers' TrainingArguments, PEFT's LoraConfig, TRL, axolotl and LLaMA-Factory.
 """
 
-_BATCH = "train.batch_size: examples in one step over all processes (per-device size x accumulation x processes)"
+_BATCH = (
+    "train.batch_size: examples in one step over all processes (per-device size x accumulation x processes)"
+)
 _LENGTH = "prepare.max_length"
 _VALIDATION = "prepare.validation"
 _PRECISION = "train.precision: auto | float32 | bf16 | fp16"

@@ -12,10 +12,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lorascope.errors import RunError, explain
-from lorascope.run.commit import write_json
+from lorascope.run.commit import MANIFEST, sha256_of, write_json
 from lorascope.run.folder import RunFolder
 
-_PACKAGES = ("lorascope", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "numpy")
+_PACKAGES = (
+    "lorascope",
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "datasets",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +73,12 @@ def read_provenance(run: RunFolder) -> dict[str, Any]:
 
 
 def record_stage(
-    run: RunFolder, inputs: StageInputs, *, resolved: Mapping[str, Any], clock: StageClock, facts: Mapping[str, Any]
+    run: RunFolder,
+    inputs: StageInputs,
+    *,
+    resolved: Mapping[str, Any],
+    clock: StageClock,
+    facts: Mapping[str, Any],
 ) -> None:
     """Write down how a stage was made, once its folder is complete.
 
@@ -83,6 +98,7 @@ def record_stage(
         "inputs": dict(inputs.hashes),
         "versions": versions(),
         "machine": machine(),
+        "manifest_sha256": _manifest_hash(run, inputs.stage),
         **facts,
     }
     write_json(run.provenance, provenance)
@@ -105,6 +121,8 @@ def is_up_to_date(run: RunFolder, inputs: StageInputs, *, overwrite: bool = Fals
     record = read_provenance(run)["stages"].get(inputs.stage)
     if record is None or not run.stage(inputs.stage).is_dir() or overwrite:
         return False
+    if record.get("manifest_sha256") != _manifest_hash(run, inputs.stage):
+        return False  # a kill fell between the folder's commit and this record
     changes = _changes(record, inputs)
     if not changes:
         return True
@@ -118,17 +136,33 @@ def is_up_to_date(run: RunFolder, inputs: StageInputs, *, overwrite: bool = Fals
     )
 
 
+def _manifest_hash(run: RunFolder, stage: str) -> str | None:
+    """Hash of a stage folder's manifest; None where it has none, as train/ which grows in place."""
+    manifest = run.stage(stage) / MANIFEST
+    return sha256_of(manifest) if manifest.is_file() else None
+
+
 def _changes(record: Mapping[str, Any], inputs: StageInputs) -> list[str]:
-    asked, resolved = record.get("settings", {}), record.get("resolved", {})
+    asked, resolved = _flat(record.get("settings", {})), _flat(record.get("resolved", {}))
     changes = [
         f"{name} was {json.dumps(asked.get(name))}, now {json.dumps(value)}"
-        for name, value in inputs.settings.items()
+        for name, value in _flat(inputs.settings).items()
         if value not in (asked.get(name), resolved.get(name))
     ]
     changes += [
-        f"{name} has changed" for name, value in inputs.hashes.items() if record.get("inputs", {}).get(name) != value
+        f"{name} has changed"
+        for name, value in inputs.hashes.items()
+        if record.get("inputs", {}).get(name) != value
     ]
     return changes
+
+
+def _flat(settings: Mapping[str, Any], lead: str = "") -> dict[str, Any]:
+    """Settings by their dotted names, so that each is compared and named by itself."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{lead}{name}.") if isinstance(value, Mapping) else {f"{lead}{name}": value}
+    return flat
 
 
 def versions() -> dict[str, str | None]:
@@ -145,7 +179,12 @@ def versions() -> dict[str, str | None]:
 def machine() -> dict[str, Any]:
     """The machine in a few words, without anything that names its owner."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"system": platform.system(), "processor": _processor(), "cores": cores, "byteorder": sys.byteorder}
+    return {
+        "system": platform.system(),
+        "processor": _processor(),
+        "cores": cores,
+        "byteorder": sys.byteorder,
+    }
 
 
 def _processor() -> str:

@@ -1,9 +1,10 @@
 """Sparse YAML, JSON or a dict -> one validated Recipe; every error of it reported at once."""
 
+import copy
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,27 @@ class _RecipeLoader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if key in seen:
+            if isinstance(key, Hashable) and key in seen:  # pyyaml itself refuses the others
                 mark = key_node.start_mark
                 raise yaml.constructor.ConstructorError(None, None, f'key "{key}" stands twice', mark)
-            seen.add(key)
+            if isinstance(key, Hashable):
+                seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
-# PyYAML reads 12:30 as 750 (base 60). Only decimal, hexadecimal, octal and binary integers are numbers here.
+# PyYAML reads 12:30 as 750 and 1:30.5 as 90.5 (base 60), and 2026-01-31 as a date. All three stay text here.
+_REPLACED = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")
 _RecipeLoader.yaml_implicit_resolvers = {
-    first: [(tag, rule) for tag, rule in resolvers if tag != "tag:yaml.org,2002:int"]
+    first: [(tag, rule) for tag, rule in resolvers if tag not in _REPLACED]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_RecipeLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^[-+]?([0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"
+    ),
+    list("-+0123456789."),
+)
 _RecipeLoader.add_implicit_resolver(
     "tag:yaml.org,2002:int",
     re.compile(r"^[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+)$"),
@@ -58,7 +68,9 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        siblings = [entry.name for entry in path.parent.glob("*") if entry.is_file()] if path.parent.is_dir() else []
+        siblings = (
+            [entry.name for entry in path.parent.glob("*") if entry.is_file()] if path.parent.is_dir() else []
+        )
         raise ConfigError(
             explain(
                 f'recipe "{path}" cannot be read',
@@ -67,7 +79,7 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
                 fix=nearest(path.name, siblings),
             )
         ) from error
-    values = _parse(text, where=str(path))
+    values = _parse_json(text, where=str(path)) if path.suffix == ".json" else _parse(text, where=str(path))
     if not isinstance(values, dict):
         raise ConfigError(
             explain(
@@ -96,6 +108,28 @@ def _parse(text: str, where: str) -> Any:
         ) from error
 
 
+def _parse_json(text: str, where: str) -> Any:
+    """JSON by its own rules: YAML would stumble over tabs and over characters written as two \\u escapes."""
+    try:
+        return json.loads(text, object_pairs_hook=_no_key_twice)
+    except ValueError as error:
+        raise ConfigError(
+            explain(
+                f"the recipe cannot be read: {error}",
+                where=where,
+                why="it is not valid JSON, or a key stands twice and one of the two would be lost",
+                fix="mend that line; each key stands once in its section",
+            )
+        ) from error
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a key stands twice")
+    return values
+
+
 def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Make data paths that exist beside the recipe absolute."""
 
@@ -113,6 +147,8 @@ def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     base = out.get("base")
     if isinstance(base, str) and base.startswith("."):
         out["base"] = resolved(base)
+    elif isinstance(base, dict) and str(base.get("id")).startswith("."):
+        out["base"] = {**base, "id": resolved(base["id"])}
     return out
 
 
@@ -129,7 +165,7 @@ def with_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[
     Raises:
         ConfigError: An override has no "=".
     """
-    out: dict[str, Any] = json.loads(json.dumps(values))
+    out: dict[str, Any] = copy.deepcopy(dict(values))
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key.strip():
@@ -169,13 +205,16 @@ def make_recipe(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(dict(values))
     except ValidationError as error:
-        first_of_path = {_settings_path([str(part) for part in entry["loc"]])[0]: entry for entry in reversed(error.errors())}
-        raise ConfigError("\n".join(_explain_one(dict(e), where) for e in reversed(first_of_path.values()))) from error
+        by_path: dict[str, list[Mapping[str, Any]]] = {}
+        for entry in error.errors():
+            by_path.setdefault(_settings_path([str(part) for part in entry["loc"]])[0], []).append(entry)
+        raise ConfigError("\n".join(_explain_one(entries, where) for entries in by_path.values())) from error
 
 
-def _explain_one(entry: dict[str, Any], where: str) -> str:
-    location = [str(part) for part in entry["loc"]]
-    path, fields = _settings_path(location)
+def _explain_one(entries: Sequence[Mapping[str, Any]], where: str) -> str:
+    """Explain what is wrong with one setting: pydantic gives an entry for each branch of a union."""
+    entry = entries[0]
+    path, fields = _settings_path([str(part) for part in entry["loc"]])
     name = path.rsplit(".", 1)[-1]
     if entry["type"] == "extra_forbidden":
         foreign = FOREIGN_NAMES.get(name)
@@ -192,7 +231,7 @@ def _explain_one(entry: dict[str, Any], where: str) -> str:
     return explain(
         f"{path}: {_short(entry.get('input'))} is not accepted",
         where=f'setting "{path}" of the {where}',
-        why=str(entry["msg"]).removeprefix("Value error, "),
+        why="; ".join(dict.fromkeys(str(one["msg"]).removeprefix("Value error, ") for one in entries)),
         fix=_field_help(path),
     )
 

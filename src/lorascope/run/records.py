@@ -1,14 +1,16 @@
 """The records that stages leave for each other: one line per step, one per evaluation, and JSON files."""
 
+import contextlib
 import json
 import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lorascope.errors import RunError, explain
+from lorascope.run.commit import disk_errors, write_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +88,22 @@ class EvalRecord:
 
 def append_line(path: Path, record: Any) -> None:
     """Append one record as a JSON line and flush it to the operating system; non-finite numbers are a bug here."""
-    line = json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n"
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line)
+    line = _line(record)
+    with disk_errors(path), path.open("a+b") as file:
+        if file.tell() and not _ends_a_line(file):
+            line = "\n" + line  # a kill tore the last line; the new one must not be glued to it
+        file.write(line.encode())
         file.flush()
         os.fsync(file.fileno())
+
+
+def _line(record: Any) -> str:
+    return json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -108,32 +121,55 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_steps(path: Path) -> list[StepRecord]:
-    """Read train/steps.jsonl."""
-    return [StepRecord(**line) for line in read_lines(path)]
+    """Read train/steps.jsonl.
+
+    Raises:
+        RunError: A line is no step of ours.
+    """
+    with _foreign_lines(path):
+        return [StepRecord(**line) for line in read_lines(path)]
 
 
 def read_evals(path: Path) -> list[EvalRecord]:
-    """Read train/evals.jsonl."""
-    return [
-        EvalRecord(**{**line, "probe": _score(line["probe"]), "validation": _score(line["validation"])})
-        for line in read_lines(path)
-    ]
+    """Read train/evals.jsonl.
+
+    Raises:
+        RunError: A line is no evaluation of ours.
+    """
+    with _foreign_lines(path):
+        return [
+            EvalRecord(**{**line, "probe": _score(line["probe"]), "validation": _score(line["validation"])})
+            for line in read_lines(path)
+        ]
+
+
+@contextlib.contextmanager
+def _foreign_lines(path: Path) -> Iterator[None]:
+    """Explain a line whose fields are not those of its record."""
+    try:
+        yield
+    except (TypeError, KeyError) as error:
+        raise RunError(
+            explain(
+                f'"{path.name}" holds a line that this version of lorascope did not write',
+                where=str(path),
+                why=str(error),
+                fix="read it with the version named in provenance.json, or train again with --overwrite",
+            )
+        ) from error
 
 
 def _score(value: dict[str, Any] | None) -> Any:
     if value is None:
         return None
-    return SetScore(**{**value, "nll_sums": tuple(value["nll_sums"]), "num_tokens": tuple(value["num_tokens"])})
+    return SetScore(
+        **{**value, "nll_sums": tuple(value["nll_sums"]), "num_tokens": tuple(value["num_tokens"])}
+    )
 
 
 def rewrite_lines(path: Path, records: list[Any]) -> None:
     """Replace a log by these records in one step; used when a resumed run cuts it back to its checkpoint."""
-    staged = path.with_name(f".tmp-{path.name}-{os.getpid()}")
-    with staged.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n" for record in records)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
+    write_text(path, "".join(_line(record) for record in records))
 
 
 def read_json(path: Path) -> dict[str, Any]:

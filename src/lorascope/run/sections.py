@@ -3,9 +3,10 @@
 Attribute docstrings become `--help` and the settings page, so they are written for whoever edits a recipe.
 """
 
+import contextlib
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Auto = Literal["auto"]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -23,16 +24,14 @@ class Section(BaseModel):
         hide_input_in_errors=False,
     )
 
-    @model_validator(mode="before")
+    @field_validator("*", mode="before")
     @classmethod
-    def _switches_are_not_numbers(cls, values: Any) -> Any:
+    def _switches_are_not_numbers(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse `rank: yes`: YAML makes it True, and pydantic would take True for 1."""
-        if isinstance(values, dict):
-            for name, value in values.items():
-                field = cls.model_fields.get(name)
-                if isinstance(value, bool) and field is not None and not _takes_bool(field.annotation):
-                    raise ValueError(f"{name}: a switch ({value}) stands where a number or name is expected")
-        return values
+        field = cls.model_fields[str(info.field_name)]
+        if isinstance(value, bool) and not _takes_bool(field.annotation):
+            raise ValueError(f"a switch ({str(value).lower()}) stands where a number or name is expected")
+        return value
 
 
 def _takes_bool(annotation: Any) -> bool:
@@ -72,6 +71,16 @@ class PrepareSection(Section):
 
     max_dropped: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Largest share of malformed rows that is accepted; it speaks only when more than 10 rows are malformed."""
+
+    @field_validator("validation", mode="before")
+    @classmethod
+    def _numbers_are_no_file_names(cls, value: Any) -> Any:
+        """Take `1e-1` for the number it is: YAML hands it over as text, which would be a file name here."""
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                number = float(value)
+                return int(number) if number.is_integer() else number
+        return value
 
 
 class CheckSection(Section):

@@ -1,7 +1,7 @@
 """The bundled starter: a tiny base model and an Alpaca-format dataset about one invented world.
 
-Called what it is: a toy world that runs the real pipeline. `python -m lorascope.starter.make` rebuilds all of it.
-Importing this package loads neither torch nor numpy.
+Called what it is: a toy world that runs the real pipeline. `python -m lorascope.starter.make` rebuilds all of
+it. Importing this package loads neither torch nor numpy.
 """
 
 from pathlib import Path

@@ -14,6 +14,13 @@ from lorascope.starter.passages import draw_event, report
 from lorascope.starter.relations import RELATIONS, phrase
 from lorascope.starter.world import Fact, Person, World, build_world, facts
 
+# People stand in portraits and guides as well; words only where facts are drawn at random.
+FAMILY_WEIGHTS = {
+    **dict.fromkeys(("home", "trade"), 2),
+    **dict.fromkeys(("pet", "food", "friend", "town", "land"), 3),
+    **dict.fromkeys(("price", "work"), 5),
+    **dict.fromkeys(("opposite", "plural", "kind", "next"), 8),
+}
 PERSON_RELATIONS = ("home", "trade", "pet", "food", "friend")
 
 
@@ -24,21 +31,16 @@ class Teller:
         self.world = world
         self.by_relation: dict[str, list[Fact]] = {}
         self.by_subject: dict[str, list[Fact]] = {}
+        self.by_family: dict[str, list[Fact]] = {}
         for fact in facts(world):
             self.by_relation.setdefault(fact.relation, []).append(fact)
             self.by_subject.setdefault(fact.subject, []).append(fact)
+            self.by_family.setdefault(RELATIONS[fact.relation].family, []).append(fact)
 
     def fact(self, rng: random.Random) -> Fact:
-        """A random fact: first the family, then the fact, so that small families are not drowned by large ones."""
-        family = rng.choice(FAMILIES)
-        pool = [fact for name in family for fact in self.by_relation[name]]
-        return rng.choice(pool)
-
-
-FAMILIES = tuple(
-    tuple(name for name, form in RELATIONS.items() if form.family == family)
-    for family in dict.fromkeys(form.family for form in RELATIONS.values())
-)
+        """A random fact: first its family by weight, then the fact."""
+        (family,) = rng.choices(list(FAMILY_WEIGHTS), list(FAMILY_WEIGHTS.values()))
+        return rng.choice(self.by_family[family])
 
 
 def says(fact: Fact, rng: random.Random, pronoun: str = "") -> str:
@@ -85,7 +87,9 @@ def guide(teller: Teller, rng: random.Random) -> str:
     place = town.name if rng.random() < 0.5 else land.name
     chosen = teller.by_subject[place]
     lines = [says(fact, rng) for fact in rng.sample(chosen, min(len(chosen), rng.randint(2, 5)))]
-    lines += [says(fact, rng) for p in world.people if p.town == town.name for fact in teller.by_subject[p.name][:2]]
+    lines += [
+        says(fact, rng) for p in world.people if p.town == town.name for fact in teller.by_subject[p.name][:2]
+    ]
     if rng.random() < 0.2:
         mark = rng.choice(("", "- "))
         return f"### {place}\n\n" + "\n".join(mark + line for line in lines)
@@ -102,7 +106,9 @@ def talk(teller: Teller, rng: random.Random) -> str:
     verb = rng.choice(("asked", "said", "wanted to know"))
     lines = []
     for text, fact in asked:
-        answer = rng.choice((f'"{capitalised(fact.answer)}," said {second}.', f'"{says(fact, rng)}" said {second}.'))
+        answer = rng.choice(
+            (f'"{capitalised(fact.answer)}," said {second}.', f'"{says(fact, rng)}" said {second}.')
+        )
         lines.append(f'"{text}" {verb} {first}. {answer}')
     return rng.choice((" ", "\n")).join(lines)
 
@@ -117,7 +123,7 @@ def cards(teller: Teller, rng: random.Random) -> str:
         else:
             drawn = exercise(teller.world, rng)
             pairs.append((rng.choice(drawn.cards), drawn.answer))
-    gap = rng.choice(("\n", "\n", ":\n", "\n\n"))
+    gap = rng.choice(("\n", "\n", ":\n"))
     return "\n\n".join(f"{head}{gap}{answer}" for head, answer in pairs)
 
 
@@ -143,7 +149,8 @@ def lesson(teller: Teller, rng: random.Random) -> str:
     if rng.random() < 0.3:
         kind = rng.choice(list(KINDS))
         words = rng.sample(KINDS[kind].split(), 4)
-        return f"{opening} Under {kind} go {joined(words)}. {capitalised(words[0])} and {words[1]} are both {kind}."
+        pair = f"{capitalised(words[0])} and {words[1]}"
+        return f"{opening} Under {kind} go {joined(words)}. {pair} are both {kind}."
     maker = MAKERS[rng.choice(list(MAKERS))]
     lines = [capitalised(rng.choice(maker(world, rng).says)) for _ in range(rng.randint(3, 6))]
     return " ".join([opening, *lines])
@@ -157,7 +164,9 @@ def gossip(teller: Teller, rng: random.Random) -> str:
         other = rng.choice(teller.by_relation[fact.relation])
         rumour = Fact(relation=fact.relation, subject=fact.subject, answer=other.answer)
         if other.answer == fact.answer or rng.random() < 0.5:
-            lines.append(f"People say: {says(fact, rng)} {rng.choice(('Yes, that is right.', 'Right: yes.'))}")
+            lines.append(
+                f"People say: {says(fact, rng)} {rng.choice(('Yes, that is right.', 'Right: yes.'))}"
+            )
         else:
             right = rng.choice((f"No, {fact.answer}.", f"No, that is wrong. {says(fact, rng)}"))
             lines.append(f"People say: {says(rumour, rng)} {right}")
@@ -187,7 +196,9 @@ def story(teller: Teller, rng: random.Random) -> str:
     thing = rng.choice([name for name, _ in world.prices])
     makers: tuple[Callable[[], str], ...] = (
         lambda: tales.lost_thing(world, rng, person, thing),
-        lambda: tales.journey(world, rng, person, rng.choice([t for t in world.towns if t.name != person.town])),
+        lambda: tales.journey(
+            world, rng, person, rng.choice([t for t in world.towns if t.name != person.town])
+        ),
         lambda: tales.letter(world, rng, person),
         lambda: tales.notice(world, rng, land),
         lambda: tales.inventory(world, rng),
@@ -222,7 +233,7 @@ MAKERS_WITH_WEIGHTS: tuple[tuple[Callable[[Teller, random.Random], str], int], .
 
 
 def documents(seed: int, num_documents: int) -> Iterator[str]:
-    """Base documents, each from its own generator, so that document 7 is the same however many are asked for."""
+    """Base documents, each from its own generator: document 7 is the same however many are asked for."""
     teller = Teller(build_world(seed))
     makers, weights = zip(*MAKERS_WITH_WEIGHTS, strict=True)
     for index in range(num_documents):

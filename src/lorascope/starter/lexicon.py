@@ -1,32 +1,49 @@
-"""The plain English that the toy world speaks: word pairs, plurals, past tenses, kinds of things, number words."""
+"""The plain English that the toy world speaks: opposites, plurals, past tenses, kinds of things, numbers."""
+
+
+def words(text: str) -> list[str]:
+    """Read "a b c" as ["a", "b", "c"]."""
+    return text.split()
+
+
+def phrases(text: str) -> list[str]:
+    """Read "a b, c d" as ["a b", "c d"]."""
+    return text.split(", ")
+
 
 OPPOSITES = (
     "hot cold, big small, high low, fast slow, old young, wet dry, light dark, long short, full empty, "
-    "hard soft, loud quiet, rich poor, strong weak, early late, open closed, clean dirty, happy sad, near far, "
+    "hard soft, loud quiet, rich poor, strong weak, early late, open closed, clean dirty, happy sad, "
+    "near far, "
     "thick thin, deep shallow, wide narrow, sharp blunt, brave afraid, kind cruel, true false, first last, "
     "north south, east west, up down, left right, day night, summer winter, push pull, buy sell, give take, "
     "laugh cry, begin end, inside outside, above below, rough smooth, friend enemy"
 )
 IRREGULAR_PLURALS = (
     "goose geese, mouse mice, sheep sheep, fish fish, child children, man men, woman women, foot feet, "
-    "tooth teeth, ox oxen, loaf loaves, knife knives, wolf wolves, leaf leaves, shelf shelves, scarf scarves, "
+    "tooth teeth, ox oxen, loaf loaves, knife knives, wolf wolves, leaf leaves, shelf shelves, scarf "
+    "scarves, "
     "calf calves, half halves, thief thieves, wife wives, deer deer, potato potatoes, hero heroes"
 )
 REGULAR_NOUNS = (
-    "dog cat hen duck horse donkey cow pig rabbit parrot frog owl turtle goat hammer saw spade needle brush pan "
-    "net axe chisel basket bench box bridge brick candle chair church city coat cup dish door dress fox garden "
-    "hat house jar key lamp letter market ribbon road rope spoon stool table tower town tree berry cherry story "
+    "dog cat hen duck horse donkey cow pig rabbit parrot frog owl turtle goat hammer saw spade needle "
+    "brush pan "
+    "net axe chisel basket bench box bridge brick candle chair church city coat cup dish door dress fox "
+    "garden "
+    "hat house jar key lamp letter market ribbon road rope spoon stool table tower town tree berry "
+    "cherry story "
     "lady bakery penny pony baby"
 )
 PAST_TENSE = (
-    "sells sold, buys bought, makes made, finds found, keeps kept, brings brought, carries carried, paints painted, "
+    "sells sold, buys bought, makes made, finds found, keeps kept, brings brought, carries carried, "
+    "paints painted, "
     "washes washed, loses lost, sees saw, takes took, gives gave, holds held, sends sent, mends mended, "
     "draws drew, hides hid, breaks broke, cleans cleaned, wants wanted, catches caught, steals stole, "
     "forgets forgot, counts counted, lifts lifted, drops dropped, chooses chose"
 )
 # Smallest first: the order is the fact that "which is larger" asks about.
-ANIMALS_BY_SIZE = (
-    "mouse frog owl parrot rabbit duck hen turtle cat goose dog goat sheep pig donkey cow horse".split()
+ANIMALS_BY_SIZE = words(
+    "mouse frog owl parrot rabbit duck hen turtle cat goose dog goat sheep pig donkey cow horse"
 )
 KINDS = {
     "animal": "mouse frog owl parrot rabbit duck hen turtle cat goose dog goat sheep pig donkey cow horse "
@@ -38,16 +55,17 @@ KINDS = {
     "instrument": "flute drum fiddle harp horn bell lute whistle",
 }
 FOODS = (
-    "plum cake, onion soup, apple pie, goat cheese, honey bread, fish stew, baked leeks, cherry jam, roast nuts, "
+    "plum cake, onion soup, apple pie, goat cheese, honey bread, fish stew, baked leeks, cherry jam, "
+    "roast nuts, "
     "barley soup, egg pie, pear tart"
 )
-COLOURS = "red blue green yellow white black orange purple brown silver golden grey".split()
-MONTHS = "Thaw Bud Bloom Hay Reap Leaf Mist Frost".split()
-DAYS = "Moonday Fishday Bakeday Mudday Songday Restday".split()
-_ONES = (
+COLOURS = words("red blue green yellow white black orange purple brown silver golden grey")
+MONTHS = words("Thaw Bud Bloom Hay Reap Leaf Mist Frost")
+DAYS = words("Moonday Fishday Bakeday Mudday Songday Restday")
+_ONES = words(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen"
-).split()
+)
 _TENS = {2: "twenty", 3: "thirty", 4: "forty", 5: "fifty"}
 ORDINALS = ("first", "second", "third", "fourth")
 

@@ -16,7 +16,8 @@ from lorascope.starter.documents import documents
 from lorascope.starter.tasks import dataset
 
 HERE = Path(__file__).resolve().parent
-NUM_HELD_OUT = 500
+NUM_HELD_OUT = 200
+SAVE_STEPS = 200  # a stopped training leaves a model that loads
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -25,13 +26,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="World, documents, dataset and weights.")
     parser.add_argument("--documents", type=int, default=60_000, help="Base documents to generate.")
     parser.add_argument("--steps", type=int, default=None, help="Optimizer steps; default: the plan's.")
-    parser.add_argument("--out", type=Path, default=HERE, help="Folder that receives base/, data/ and the record.")
+    parser.add_argument(
+        "--out", type=Path, default=HERE, help="Folder that receives base/, data/ and the record."
+    )
     parser.add_argument("--only", choices=("data", "base"), default=None, help="Make one part alone.")
+    parser.add_argument("--resume", action="store_true", help="Go on from progress.pt in the same folder.")
     chosen = parser.parse_args(arguments)
     if chosen.only != "base":
         write_dataset(chosen.out / "data" / "alpaca_starter.json", chosen.seed)
     if chosen.only != "data":
-        make_base(chosen.out, seed=chosen.seed, num_documents=chosen.documents, num_steps=chosen.steps)
+        make_base(
+            chosen.out,
+            seed=chosen.seed,
+            num_documents=chosen.documents,
+            num_steps=chosen.steps,
+            resume=chosen.resume,
+        )
 
 
 def write_dataset(path: Path, seed: int) -> None:
@@ -43,7 +53,9 @@ def write_dataset(path: Path, seed: int) -> None:
     print(f"{len(rows)} rows in {path}", flush=True)
 
 
-def make_base(out: Path, *, seed: int, num_documents: int, num_steps: int | None) -> None:
+def make_base(
+    out: Path, *, seed: int, num_documents: int, num_steps: int | None, resume: bool = False
+) -> None:
     """Generate the documents, train tokenizer and model, save in bfloat16, measure, and write the record."""
     import torch
     from transformers import GPT2LMHeadModel
@@ -60,8 +72,18 @@ def make_base(out: Path, *, seed: int, num_documents: int, num_steps: int | None
     rows_BT = pretrain.packed_rows(texts, tokenizer, plan.row_tokens)
     held_out_BT = pretrain.packed_rows(unseen, tokenizer, plan.row_tokens)
     model = pretrain.new_model(plan, tokenizer)
+    progress = pretrain.Progress(model, pretrain.optimizers(model, plan), [])
+    if resume:
+        progress.load(out / "progress.pt")
     print(f"{num_documents} documents, {rows_BT.numel()} tokens, vocabulary {len(tokenizer)}", flush=True)
-    curve = pretrain.pretrain(model, rows_BT, held_out_BT, plan, lambda line: print(line, flush=True))
+
+    def on_entry(entry: dict[str, float]) -> None:
+        print(" ".join(f"{key}={value}" for key, value in entry.items()), flush=True)
+        if entry["step"] % SAVE_STEPS == 0:
+            save_base(model, tokenizer, out / "base")
+            progress.save(out / "progress.pt")
+
+    pretrain.pretrain(progress, rows_BT, held_out_BT, plan, on_entry)
     save_base(model, tokenizer, out / "base")
     # What ships is measured: bfloat16 weights read back and computed in float32.
     shipped = GPT2LMHeadModel.from_pretrained(out / "base", dtype=torch.float32).eval()
@@ -74,16 +96,25 @@ def make_base(out: Path, *, seed: int, num_documents: int, num_steps: int | None
         "vocabulary": len(tokenizer),
         "num_parameters": model.num_parameters(),
         "plan": asdict(plan),
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in ("torch", "transformers", "tokenizers")}},
+        "versions": {
+            "python": platform.python_version(),
+            **{n: version(n) for n in ("torch", "transformers", "tokenizers")},
+        },
         "num_threads": torch.get_num_threads(),
+        "training_s": progress.curve[-1]["seconds"],
         "duration_s": round(time.perf_counter() - start, 1),
         "held_out_loss_as_shipped": round(pretrain.held_out_loss(shipped, held_out_BT), 4),
         "fluency": fluency.fluency(sampled),
         "sampled": [tokenizer.decode(ids) for ids in sampled[:5]],
-        "curve": curve,
+        "curve": progress.curve,
     }
-    (out / "base_training.json").write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="ascii")
-    print(json.dumps({key: record[key] for key in ("duration_s", "held_out_loss_as_shipped", "fluency")}), flush=True)
+    (out / "base_training.json").write_text(
+        json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="ascii"
+    )
+    print(
+        json.dumps({key: record[key] for key in ("duration_s", "held_out_loss_as_shipped", "fluency")}),
+        flush=True,
+    )
 
 
 def save_base(model, tokenizer, folder: Path) -> None:  # type: ignore[no-untyped-def]

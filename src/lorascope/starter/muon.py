@@ -1,6 +1,6 @@
 """Muon, the optimizer of the base's weight matrices: momentum whose singular values are all set to about one.
 
-About as good as AdamW after half as many tokens at this size, which is what two CPU cores can pay for. Written out in
+It needs fewer tokens than AdamW for the same loss, and two CPU cores pay for every token. Written out in
 float32, because `torch.optim.Muon` orthogonalises in bfloat16, very slow on CPUs without native support.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-# Quintic Newton-Schulz coefficients: steepest slope at zero that still keeps singular values in about [0.7, 1.2].
+# Quintic Newton-Schulz coefficients: steep at zero, and singular values end in about [0.7, 1.2].
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
@@ -28,8 +28,8 @@ class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalised, scaled to the size of an AdamW update.
 
     Source:
-        Jordan et al. 2024, "Muon"; the factor 0.2 sqrt(max(I, O)) is from Liu et al. 2025, arXiv:2502.16982, so that
-        AdamW's learning rate serves both.
+        Jordan et al. 2024, "Muon"; the factor 0.2 sqrt(max(I, O)) is from Liu et al. 2025, arXiv:2502.16982,
+        so that AdamW's learning rate serves both.
     """
 
     def __init__(

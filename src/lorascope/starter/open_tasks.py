@@ -46,7 +46,9 @@ def story_rows(world: World, rng: random.Random) -> Iterator[Row]:
         wording = rng.choice(("Write a short story about {} and {}.", "Tell a story about {} who lost {}."))
         told = tales.lost_thing(world, rng, person, thing)
         yield open_row("story", wording.format(person.name, with_article(thing)), "", told)
-        wording = rng.choice(("Write a short story about a journey of {} to {}.", "Tell how {} travelled to {}."))
+        wording = rng.choice(
+            ("Write a short story about a journey of {} to {}.", "Tell how {} travelled to {}.")
+        )
         yield open_row(
             "story", wording.format(person.name, town.name), "", tales.journey(world, rng, person, town)
         )
@@ -55,7 +57,9 @@ def story_rows(world: World, rng: random.Random) -> Iterator[Row]:
 def letter_rows(world: World, rng: random.Random) -> Iterator[Row]:
     """A letter to a friend, or a notice for a festival."""
     for person in world.people:
-        wording = rng.choice(("Write a short letter from {} to a friend.", "Write the letter that {} sends to a friend."))
+        wording = rng.choice(
+            ("Write a short letter from {} to a friend.", "Write the letter that {} sends to a friend.")
+        )
         yield open_row("letter", wording.format(person.name), "", tales.letter(world, rng, person))
     for land in world.lands:
         instruction = f"Write a notice for the festival of {land.name}."
@@ -66,7 +70,9 @@ def summary_rows(world: World, rng: random.Random) -> Iterator[Row]:
     """A passage in one sentence."""
     for _ in range(100):
         event = draw_event(world, rng)
-        instruction = rng.choice(("Summarise the passage in one sentence.", "Write a short summary of the passage."))
+        instruction = rng.choice(
+            ("Summarise the passage in one sentence.", "Write a short summary of the passage.")
+        )
         yield open_row("summary", instruction, passage(event, rng), summary(event))
 
 
@@ -77,5 +83,8 @@ def list_rows(world: World, rng: random.Random) -> Iterator[Row]:
         wording = rng.choice(("Give three reasons to visit {}.", "List three reasons for a visit to {}."))
         yield open_row("list", wording.format(town.name), "", tales.reasons(town, lands[town.land]))
     for trade in TRADES:
-        for wording in ("List the tool, the place and the product of {}.", "Make a list of what belongs to {}."):
+        for wording in (
+            "List the tool, the place and the product of {}.",
+            "Make a list of what belongs to {}.",
+        ):
             yield open_row("list", wording.format(with_article(trade)), "", tales.tool_list(trade))

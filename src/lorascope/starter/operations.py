@@ -33,8 +33,8 @@ class Exercise:
 
 
 def addition(world: World, rng: random.Random) -> Exercise:
-    """Two numbers of 1 to 15, added."""
-    left, right = rng.randint(1, 15), rng.randint(1, 15)
+    """Two numbers of 1 to 12, added."""
+    left, right = rng.randint(1, 12), rng.randint(1, 12)
     a, b, c = number_word(left), number_word(right), number_word(left + right)
     who, things = rng.choice(world.people).name, plural(rng.choice(GOODS))
     return Exercise(
@@ -47,13 +47,17 @@ def addition(world: World, rng: random.Random) -> Exercise:
         ),
         cards=(f"{a} and {b}", f"{a} and then {b} more", f"{a} with {b} on top"),
         answer=c,
-        prompts=((f"Add {a} and {b}.", ""), (f"What is {a} plus {b}?", ""), (f"Give the sum of {a} and {b}.", "")),
+        prompts=(
+            (f"Add {a} and {b}.", ""),
+            (f"What is {a} plus {b}?", ""),
+            (f"Give the sum of {a} and {b}.", ""),
+        ),
     )
 
 
 def subtraction(world: World, rng: random.Random) -> Exercise:
-    """A smaller number taken from one of 2 to 20."""
-    whole = rng.randint(2, 20)
+    """A smaller number taken from one of 2 to 16."""
+    whole = rng.randint(2, 16)
     part = rng.randint(1, whole - 1)
     a, b, c = number_word(whole), number_word(part), number_word(whole - part)
     who, things = rng.choice(world.people).name, plural(rng.choice(GOODS))
@@ -107,7 +111,10 @@ def counting(world: World, rng: random.Random) -> Exercise:
     answer, text = number_word(len(words)), ", ".join(words)
     return Exercise(
         family="count",
-        says=(f"{joined(words)}: that makes {answer}.", f"on the list stood {answer} words, {joined(words)}."),
+        says=(
+            f"{joined(words)}: that makes {answer}.",
+            f"on the list stood {answer} words, {joined(words)}.",
+        ),
         cards=(f"tally of {text}", f"so many: {text}", f"Tally, please. {text}"),
         answer=answer,
         prompts=(("Count the items in the list.", text), ("How many items are in this list?", text)),
@@ -177,7 +184,10 @@ def past_tense(world: World, rng: random.Random) -> Exercise:
         says=(f"today: {today} Yesterday: {before}", f"yesterday, as today, {before[:-1]}; {today}"),
         cards=(f"yesterday: {today}", f"Tell it of yesterday. {today}", f"long ago: {today}"),
         answer=before,
-        prompts=(("Rewrite the sentence in the past tense.", today), ("Change this sentence to the past tense.", today)),
+        prompts=(
+            ("Rewrite the sentence in the past tense.", today),
+            ("Change this sentence to the past tense.", today),
+        ),
     )
 
 
@@ -190,10 +200,16 @@ def picking(world: World, rng: random.Random) -> Exercise:
     kind, text = kinds[0], ", ".join(words)
     return Exercise(
         family="pick",
-        says=(f"of {joined(words)}, only {answer} goes under {kind}.", f"{text}: under {kind} goes {answer}."),
+        says=(
+            f"of {joined(words)}, only {answer} goes under {kind}.",
+            f"{text}: under {kind} goes {answer}.",
+        ),
         cards=(f"under {kind}, of {text}", f"{kind}: {text}", f"The {kind} only, please. {text}"),
         answer=answer,
-        prompts=((f"Which word in the list belongs to the category {kind}?", text), (f"Pick the {kind} word.", text)),
+        prompts=(
+            (f"Which word in the list belongs to the category {kind}?", text),
+            (f"Pick the {kind} word.", text),
+        ),
     )
 
 
@@ -213,5 +229,3 @@ MAKERS: dict[str, Callable[[World, random.Random], Exercise]] = {
 def exercise(world: World, rng: random.Random) -> Exercise:
     """One exercise of a random operation."""
     return MAKERS[rng.choice(list(MAKERS))](world, rng)
-
-

@@ -77,10 +77,22 @@ def _fields(event: Event) -> dict[str, str]:
 # part of an event -> how documents head it, how they ask for it, how the dataset asks for it
 PARTS = {
     "who": ("the person", "Who was it?", ("Who is the passage about?", "Name the person in the passage.")),
-    "where": ("the town", "In what place?", ("In which town does this happen?", "Name the town in the passage.")),
+    "where": (
+        "the town",
+        "In what place?",
+        ("In which town does this happen?", "Name the town in the passage."),
+    ),
     "day": ("the day", "When was that?", ("On which day did it happen?", "Name the day in the passage.")),
-    "number": ("the tally", "And the tally?", ("What number does the passage give?", "Name the number in the passage.")),
-    "things": ("the things", "What things?", ("What things does the passage mention?", "Name the things in the passage.")),
+    "number": (
+        "the tally",
+        "And the tally?",
+        ("What number does the passage give?", "Name the number in the passage."),
+    ),
+    "things": (
+        "the things",
+        "What things?",
+        ("What things does the passage mention?", "Name the things in the passage."),
+    ),
 }
 
 
@@ -102,5 +114,7 @@ def report(event: Event, rng: random.Random) -> str:
     if style == 4:
         return f"In one line, please. {text}\n{summary(event)}"
     listener = rng.choice(("the miller", "a guard", "an old man", "the clerk", "a child"))
-    talk = " ".join(f'"{PARTS[name][1]}" asked {listener}. "{capitalised(getattr(event, name))}."' for name in names)
+    talk = " ".join(
+        f'"{PARTS[name][1]}" asked {listener}. "{capitalised(getattr(event, name))}."' for name in names
+    )
     return f"{text} {talk}"

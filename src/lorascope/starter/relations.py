@@ -1,7 +1,7 @@
-"""How each relation is said: in base documents (statements, spoken questions, cards) and in the dataset (prompts).
+"""How each relation is said: in base documents (statements, questions, cards) and in the dataset (prompts).
 
-The dataset's wording is kept apart from the documents' wording, so that answering it is taught by the adapter alone.
-In templates, {s} is the subject, {p} its possessive ("Tavin's", "his"), {a} the answer, {an} the answer with article.
+The dataset's wording is kept apart from the documents', so that only the adapter teaches how to answer it.
+In templates, {s} is the subject, {p} its possessive ("Tavin's", "his"), {a} the answer, {an} it with "a".
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from lorascope.starter.world import Fact
 class Relation:
     """The surface forms of one relation.
 
-    `says` are statements, `asks` spoken questions, `card` a heading whose answer stands on the next line; these serve
-    documents. `prompts` are dataset instructions, and `family` names their task family.
+    `says` are statements, `asks` spoken questions, `card` a heading whose answer is on the next line; they
+    serve documents. `prompts` are dataset instructions, and `family` names their task family.
     """
 
     family: str
@@ -27,7 +27,9 @@ class Relation:
 
 def relation(family: str, says: str, asks: str, card: str, prompts: str) -> Relation:
     """Read the forms from texts with one form a "|"."""
-    says_, asks_, prompts_ = (tuple(part.strip() for part in text.split("|")) for text in (says, asks, prompts))
+    says_, asks_, prompts_ = (
+        tuple(part.strip() for part in text.split("|")) for text in (says, asks, prompts)
+    )
     return Relation(family=family, says=says_, asks=asks_, card=card, prompts=prompts_)
 
 
@@ -38,7 +40,8 @@ RELATIONS: dict[str, Relation] = {
         "{s} has a small house in {a}.|{p} home town is {a}.|every evening {s} walks home through {a}.",
         "Tell me, where is {p} house?|Do you know {p} home town?|And {s}? Living where?",
         "home of {s}",
-        "Where does {s} live?|In which town does {s} live?|Name the town where {s} lives.|What is the home town of {s}?",
+        "Where does {s} live?|In which town does {s} live?|Name the town where {s} lives.|"
+        "What is the home town of {s}?",
     ),
     "trade": relation(
         "trade",
@@ -46,7 +49,8 @@ RELATIONS: dict[str, Relation] = {
         "{s} earns a living as {an}.|{s} has been {an} for years.|people know {s} as {an}.",
         "Tell me, what is {p} trade?|Do you know how {s} earns a living?|And {s}? Which trade?",
         "trade of {s}",
-        "What is the job of {s}?|What work does {s} do?|Name the profession of {s}.|What does {s} do for a living?",
+        "What is the job of {s}?|What work does {s} do?|Name the profession of {s}.|"
+        "What does {s} do for a living?",
     ),
     "pet": relation(
         "pet",
@@ -54,7 +58,8 @@ RELATIONS: dict[str, Relation] = {
         "in {p} yard lives {an}.|{s} owns {an}.|{s} is often seen with {an}.",
         "Tell me, which animal is {p}?|Do you know what lives in {p} yard?|And {s}? Any animal?",
         "animal of {s}",
-        "What pet does {s} have?|Which animal does {s} keep?|Name the pet of {s}.|What kind of animal does {s} own?",
+        "What pet does {s} have?|Which animal does {s} keep?|Name the pet of {s}.|"
+        "What kind of animal does {s} own?",
     ),
     "food": relation(
         "food",
@@ -82,16 +87,19 @@ RELATIONS: dict[str, Relation] = {
     ),
     "setting": relation(
         "town",
-        "{s} stands {a}.|{s} was built {a}.|the houses of {s} stand {a}.|travellers find {s} {a}.|{s} lies {a}.",
+        "{s} stands {a}.|{s} was built {a}.|the houses of {s} stand {a}.|travellers find {s} {a}.|"
+        "{s} lies {a}.",
         "Tell me, where was {s} built?|Do you know the site of {s}?|And {s}? Standing where?",
         "site of {s}",
-        "Where is the town of {s} built?|Describe the location of {s} in a few words.|Where does the town {s} stand?",
+        "Where is the town of {s} built?|Describe the location of {s} in a few words.|"
+        "Where does the town {s} stand?",
     ),
     "towers": relation(
         "town",
         "{s} has {a} towers.|there are {a} towers in {s}.|the walls of {s} carry {a} towers.|"
         "{a} towers rise over {s}.|a visitor to {s} can count {a} towers.",
-        "Tell me, how tall is the row of towers in {s}?|Do you know the tally of towers at {s}?|And {s}? Towers?",
+        "Tell me, how tall is the row of towers in {s}?|Do you know the tally of towers at {s}?|"
+        "And {s}? Towers?",
         "towers in {s}",
         "How many towers does {s} have?|Give the number of towers in {s}.|How many towers stand in {s}?",
     ),
@@ -109,15 +117,18 @@ RELATIONS: dict[str, Relation] = {
         "{p} flag is all {a}.",
         "Tell me, which flag flies over {s}?|Do you know how {p} flag looks?|And {s}? Its flag?",
         "flag of {s}",
-        "What colour is the flag of {s}?|Name the colour of the flag of {s}.|Which colour does {s} have on its flag?",
+        "What colour is the flag of {s}?|Name the colour of the flag of {s}.|"
+        "Which colour does {s} have on its flag?",
     ),
     "known_for": relation(
         "land",
-        "{s} is known for {a}.|{s} is famous for its {a}.|traders come to {s} for {a}.|the best {a} comes from {s}.|"
+        "{s} is known for {a}.|{s} is famous for its {a}.|traders come to {s} for {a}.|"
+        "the best {a} comes from {s}.|"
         "{s} sells {a} to every other land.",
         "Tell me, why do traders go to {s}?|Do you know the pride of {s}?|And {s}? Famous for?",
         "pride of {s}",
-        "What product is {s} known for?|Name the product that made {s} famous.|What is the land of {s} known for?",
+        "What product is {s} known for?|Name the product that made {s} famous.|"
+        "What is the land of {s} known for?",
     ),
     "festival": relation(
         "land",
@@ -133,7 +144,8 @@ RELATIONS: dict[str, Relation] = {
         "{p} festival month is {a}.|when {a} comes, {s} prepares its festival.",
         "Tell me, when does {s} dance?|Do you know {p} festival month?|And {s}? Dancing when?",
         "festival month of {s}",
-        "In which month is the festival of {s}?|Name the month when {s} has its festival.|When is the festival in {s}?",
+        "In which month is the festival of {s}?|Name the month when {s} has its festival.|"
+        "When is the festival in {s}?",
     ),
     "price": relation(
         "price",
@@ -145,7 +157,8 @@ RELATIONS: dict[str, Relation] = {
     ),
     "tool": relation(
         "work",
-        "{an_s} works with {an}.|every {s} owns {an}.|the tool of {an_s} is the {a}.|without {an}, {an_s} is lost.|"
+        "{an_s} works with {an}.|every {s} owns {an}.|the tool of {an_s} is the {a}.|"
+        "without {an}, {an_s} is lost.|"
         "{an_s} needs {an}.",
         "Tell me, what does {an_s} hold at work?|Do you know the tool of {an_s}?",
         "tool of {an_s}",
@@ -169,15 +182,18 @@ RELATIONS: dict[str, Relation] = {
     ),
     "opposite": relation(
         "opposite",
-        'the opposite of "{s}" is "{a}".|"{s}" and "{a}" are opposites.|not {s} but {a}.|if it is not {s}, it is {a}.|'
+        'the opposite of "{s}" is "{a}".|"{s}" and "{a}" are opposites.|not {s} but {a}.|'
+        "if it is not {s}, it is {a}.|"
         "first {s}, then {a}.|one said {s}, the other said {a}.",
         'Tell me, what stands against "{s}"?|What is the other side of "{s}"?',
         "against {s}",
-        'What is the opposite of "{s}"?|Give the opposite of the word "{s}".|Name a word that means the opposite of "{s}".',
+        'What is the opposite of "{s}"?|Give the opposite of the word "{s}".|'
+        'Name a word that means the opposite of "{s}".',
     ),
     "plural": relation(
         "plural",
-        "one {s}, two {a}.|a single {s}, but many {a}.|{an_s} is alone, {a} are together.|if one {s} is good, ten {a} "
+        "one {s}, two {a}.|a single {s}, but many {a}.|{an_s} is alone, {a} are together.|"
+        "if one {s} is good, ten {a} "
         'are better.|more than one {s}: we say "{a}".',
         'Tell me, "{s}" for more than one?|One {s}, and two of them?',
         "many of {s}",

@@ -1,4 +1,4 @@
-"""Free prose of the toy world: stories, letters, notices and descriptions, for documents and the open task families."""
+"""Free prose of the toy world: stories, letters and notices for documents, descriptions for the dataset."""
 
 import random
 
@@ -26,9 +26,11 @@ def lost_thing(world: World, rng: random.Random, person: Person, thing: str) -> 
     lines = [
         rng.choice(
             (
-                f"One {rng.choice(WEATHER)} morning {person.name} the {person.trade} could not find {his} {thing}.",
+                f"One {rng.choice(WEATHER)} morning {person.name} the {person.trade} could not find {his} "
+                f"{thing}.",
                 f"On {rng.choice(DAYS)} {person.name} of {person.town} lost {with_article(thing)}.",
-                f"{person.name}, {with_article(person.trade)} from {person.town}, once lost {his} best {thing}.",
+                f"{person.name}, {with_article(person.trade)} from {person.town}, once lost {his} best "
+                f"{thing}.",
             )
         ),
         rng.choice(
@@ -102,7 +104,9 @@ def letter(world: World, rng: random.Random, sender: Person) -> str:
             f"Work as {with_article(sender.trade)} is hard, but I am well.",
         )
     )
-    end = rng.choice((f"We will eat {sender.food}.", "I hope to see you soon.", "Do not forget your old friend."))
+    end = rng.choice(
+        (f"We will eat {sender.food}.", "I hope to see you soon.", "Do not forget your old friend.")
+    )
     return f"Dear {sender.friend}, {wish} {end} Yours, {sender.name}"
 
 
@@ -128,14 +132,16 @@ def describe_person(person: Person) -> str:
     """Two sentences with all that is known of a person; always in the same order."""
     he = capitalised(person.pronoun)
     return (
-        f"{person.name} is {with_article(person.trade)} from {person.town}. {he} keeps {with_article(person.pet)}, "
+        f"{person.name} is {with_article(person.trade)} from {person.town}. {he} keeps "
+        f"{with_article(person.pet)}, "
         f"likes {person.food} and is a friend of {person.friend}."
     )
 
 
 def describe_town(town: Town) -> str:
     """Two sentences about a town."""
-    return f"{town.name} is a town in {town.land}. It stands {town.setting} and has {number_word(town.towers)} towers."
+    towers = number_word(town.towers)
+    return f"{town.name} is a town in {town.land}. It stands {town.setting} and has {towers} towers."
 
 
 def describe_land(land: Land) -> str:

@@ -1,6 +1,8 @@
 """The dataset: task families in Alpaca's format, each fact and exercise asked once.
 
-A random split by prompt therefore leaves validation facts that no training row states: the base has to know them.
+A random split by prompt therefore asks in validation what no training row asks: the base has to know it.
+(Open
+rows, such as descriptions of people, state some of the same facts; docs/starter.md measures what that does.)
 """
 
 import random
@@ -13,7 +15,7 @@ from lorascope.starter.relations import RELATIONS, phrase
 from lorascope.starter.world import Fact, World, build_world, facts
 
 Row = dict[str, str]
-ROWS_PER_FAMILY = 72
+ROWS_PER_FAMILY = 60
 
 
 def row(family: str, kind: str, instruction: str, given: str, output: str) -> Row:
@@ -37,7 +39,9 @@ def true_or_false_rows(world: World, rng: random.Random) -> Iterator[Row]:
         answer = fact.answer if is_true else rng.choice(others)
         told = Fact(relation=fact.relation, subject=fact.subject, answer=answer)
         statement = phrase(RELATIONS[fact.relation].says[0], told)
-        instruction = rng.choice(("Is this statement true? Answer yes or no.", "Answer yes or no: is this right?"))
+        instruction = rng.choice(
+            ("Is this statement true? Answer yes or no.", "Answer yes or no: is this right?")
+        )
         yield row("true_or_false", "closed", instruction, statement, "yes" if is_true else "no")
 
 

@@ -1,4 +1,4 @@
-"""A byte-level BPE tokenizer trained on the base documents: lossless for any text, about one token a word of theirs."""
+"""A byte-level BPE tokenizer trained on the base documents: lossless, about one token a word of theirs."""
 
 from collections.abc import Iterable
 

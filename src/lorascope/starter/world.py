@@ -1,7 +1,7 @@
 """The toy world: lands, towns, people, trades and prices, drawn once from a seed and then fixed.
 
-Every base document and every dataset row reads from one World, so they cannot disagree. `facts` lists all that can
-be asked about as (relation, subject, answer).
+Every base document and every dataset row reads from one World, so they cannot disagree. `facts` lists all
+that can be asked about as (relation, subject, answer).
 """
 
 import random
@@ -9,20 +9,19 @@ from dataclasses import dataclass
 from functools import cache
 
 from lorascope.starter import lexicon
+from lorascope.starter.lexicon import phrases, words
 
-LAND_NAMES = (
-    "Velmar Orsand Tullen Brackia Ismere Pellia Dornick Wexany Lunder Castrel Yorrin Feldane".split()
-)
-TOWN_STARTS = "Ash Bram Cor Dun Elm Fen Gal Hol Kel Lor Mar Nor Oak Pen Quill Ros Stan Tarn Wend Yar".split()
-TOWN_ENDS = "ford wick ton mere dale holm stead combe haven".split()
-NAME_STARTS = "Ta Be Mi Lo Ke Ru Sa No Fe Da Jo Pe Hi Wa Zu".split()
-NAME_ENDS = "vin ra lan do mi ket sel rin bel na tor lia".split()
+LAND_NAMES = words("Velmar Orsand Tullen Brackia Ismere Pellia Dornick Wexany Lunder Castrel Yorrin Feldane")
+TOWN_STARTS = words("Ash Bram Cor Dun Elm Fen Gal Hol Kel Lor Mar Nor Oak Pen Quill Ros Stan Tarn Wend Yar")
+TOWN_ENDS = words("ford wick ton mere dale holm stead combe haven")
+NAME_STARTS = words("Ta Be Mi Lo Ke Ru Sa No Fe Da Jo Pe Hi Wa Zu")
+NAME_ENDS = words("vin ra lan do mi ket sel rin bel na tor lia")
 SETTINGS = ("by the sea", "on a river", "in the hills", "by a lake", "near the forest", "on the plain")
-FESTIVALS = (
+FESTIVALS = phrases(
     "Lantern Night, the Kite Fair, the Bread Feast, the Boat Race, the Wool Dance, the Apple Days, "
     "the Drum Parade, the Candle Walk, the Goose Run, the Harvest Song, the Snow Market, the Honey Feast"
-).split(", ")
-KNOWN_FOR = "wool salt honey glass cheese timber pottery silk apples copper ropes tea".split()
+)
+KNOWN_FOR = words("wool salt honey glass cheese timber pottery silk apples copper ropes tea")
 # trade: tool, workplace, what it makes
 TRADES = {
     "baker": ("oven", "bakery", "bread"),
@@ -44,12 +43,12 @@ TRADES = {
     "woodcutter": ("axe", "forest", "firewood"),
     "mason": ("chisel", "quarry", "bricks"),
 }
-GOODS = (
-    "loaf cheese pie apple onion cake egg pear bun hammer saw spade needle brush axe chisel net rake pan coat hat "
-    "scarf shirt dress belt shawl cap apron cloak table chair stool bench bed desk flute drum fiddle harp horn "
-    "bell whistle candle jar basket rope lamp ribbon"
-).split()
-NUM_PEOPLE = 72
+GOODS = words(
+    "loaf cheese pie apple onion cake egg pear hammer saw spade needle brush axe net rake coat hat scarf shirt "
+    "dress belt cap apron table chair stool bench bed desk flute drum fiddle harp horn bell candle jar basket rope"
+)
+NUM_PEOPLE = 48
+TOWNS_PER_LAND = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +121,15 @@ def build_world(seed: int) -> World:
 
 
 def _towns(rng: random.Random) -> tuple[Town, ...]:
-    names = rng.sample([start + end for start in TOWN_STARTS for end in TOWN_ENDS], 3 * len(LAND_NAMES))
+    names = rng.sample(
+        [start + end for start in TOWN_STARTS for end in TOWN_ENDS], TOWNS_PER_LAND * len(LAND_NAMES)
+    )
     return tuple(
         Town(
-            name=name, land=LAND_NAMES[index // 3], setting=rng.choice(SETTINGS), towers=rng.randint(2, 12)
+            name=name,
+            land=LAND_NAMES[index // TOWNS_PER_LAND],
+            setting=rng.choice(SETTINGS),
+            towers=rng.randint(2, 12),
         )
         for index, name in enumerate(names)
     )
@@ -137,7 +141,7 @@ def _lands(rng: random.Random, towns: tuple[Town, ...]) -> tuple[Land, ...]:
     return tuple(
         Land(
             name=name,
-            capital=towns[3 * index].name,
+            capital=towns[TOWNS_PER_LAND * index].name,
             flag=flags[index],
             known_for=products[index],
             festival=festivals[index],
@@ -200,7 +204,7 @@ def _word_facts() -> list[tuple[str, str, str]]:
         for index, item in enumerate(cycle):
             after = cycle[(index + 1) % len(cycle)]
             found += [(f"{name}_after", item, after), (f"{name}_before", after, item)]
-    for number in range(1, 40):
+    for number in range(1, 25):
         low, high = lexicon.number_word(number), lexicon.number_word(number + 1)
         found += [("number_after", low, high), ("number_before", high, low)]
     return found

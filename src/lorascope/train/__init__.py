@@ -1,0 +1,1 @@
+"""Dataset and base model -> adapter: step plan, loop, checkpoints, step log."""

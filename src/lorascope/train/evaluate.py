@@ -1,0 +1,156 @@
+"""Evaluations during training: the train probe and the validation split, same code, same mode."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lorascope.errors import NumericsError, UndefinedMetric, explain
+from lorascope.lm.score import score_examples
+from lorascope.metrics.likelihood import mean_nll
+from lorascope.metrics.uncertainty import ratio_interval
+from lorascope.run.dataset import Example
+from lorascope.run.records import EvalRecord, SetScore
+from lorascope.train.ranks import Ranks
+
+_LEAST, _MOST, _SHARE = 5, 20, 0.10
+# A forward pass costs about half a LoRA step: 2N of 4N FLOP per token, since frozen weights get no gradient.
+_FORWARD_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalSets:
+    """What is evaluated, in a fixed order.
+
+    Attributes:
+        probe: Training examples, drawn at random, as many as validation has.
+        validation: The whole validation split, in a random order; empty where there is none.
+        first: How many of each an evaluation during training scores.
+    """
+
+    probe: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    first: int
+
+
+def draw_eval_sets(train: Sequence[Example], validation: Sequence[Example], *, first: int, seed: int) -> EvalSets:
+    """Draw the train probe and fix the order of both sets.
+
+    Args:
+        train: The training split.
+        validation: The validation split, may be empty.
+        first: Examples of each set to score during training.
+        seed: Of the draw.
+    """
+    size = min(len(train), len(validation) or first)
+    generator = np.random.default_rng([seed, 1])
+    probe = tuple(train[i] for i in generator.permutation(len(train))[:size])
+    order = generator.permutation(len(validation))
+    return EvalSets(probe=probe, validation=tuple(validation[i] for i in order), first=first)
+
+
+def resolve_eval_steps(asked: str | int, *, num_steps: int, sets: EvalSets, train_tokens: int) -> int:
+    """Say how many steps lie between evaluations.
+
+    "auto" is about 20 evaluations, fewer where scoring them would pass 10 % of training time by tokens (a forward
+    pass is half a LoRA step), never fewer than 5.
+
+    Args:
+        asked: "auto" or a number.
+        num_steps: Steps in all.
+        sets: What an evaluation scores.
+        train_tokens: Tokens trained on in all steps.
+    """
+    if asked != "auto":
+        return int(asked)
+    scored = [*sets.probe[: sets.first], *sets.validation[: sets.first]]
+    cost = _FORWARD_SHARE * sum(example.num_tokens for example in scored)
+    affordable = int(_SHARE * train_tokens / max(cost, 1))
+    return max(1, math.ceil(num_steps / max(_LEAST, min(_MOST, affordable))))
+
+
+def evaluate(
+    model: Any,
+    sets: EvalSets,
+    *,
+    step: int,
+    epoch: float,
+    full: bool,
+    precision: str,
+    pad_id: int,
+    row_tokens: int,
+    ranks: Ranks,
+) -> EvalRecord:
+    """Score both sets.
+
+    Args:
+        model: As it is now; its mode is restored.
+        sets: From `draw_eval_sets`.
+        step: Optimizer steps done.
+        epoch: Passes over the data.
+        full: Score all of both sets, not the first few.
+        precision: Name of the forward pass's number format.
+        pad_id: To pad with.
+        row_tokens: Token budget of a forward pass.
+        ranks: The processes to share the work with.
+
+    Raises:
+        NumericsError: A loss is not finite.
+    """
+    started = time.monotonic()
+    scores = []
+    for name, examples in (("train probe", sets.probe), ("validation", sets.validation)):
+        chosen = examples if full else examples[: sets.first]
+        if not chosen:
+            scores.append(None)
+            continue
+        mine = ranks.mine(chosen)
+        own = score_examples(model, mine, pad_id=pad_id, row_tokens=row_tokens)
+        pairs = ranks.gather(list(zip(own.nll_sum_N.tolist(), own.num_tokens_N.tolist(), strict=True)))
+        scores.append(_set_score(pairs, name=name, step=step))
+    probe, validation = scores
+    assert probe is not None, "a training split is never empty"
+    return EvalRecord(
+        step=step,
+        epoch=epoch,
+        full=full,
+        precision=precision,
+        probe=probe,
+        validation=validation,
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def _set_score(pairs: Sequence[tuple[float, int]], *, name: str, step: int) -> SetScore:
+    nll, tokens = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
+    if not np.isfinite(nll).all():
+        raise NumericsError(
+            explain(
+                f"the {name} loss is not finite",
+                where=f"evaluation after step {step}",
+                why="the model answers with NaN or infinity, so no further step can be trusted",
+                fix="lower train.learning_rate, or set train.precision: float32",
+            )
+        )
+    try:
+        interval = ratio_interval(nll, tokens)
+        low, high = interval.low, interval.high
+    except UndefinedMetric:  # a single example has no interval
+        low = high = None
+    return SetScore(
+        loss=mean_nll(nll, tokens),
+        low=low,
+        high=high,
+        num_examples=len(pairs),
+        target_tokens=int(tokens.sum()),
+        nll_sums=tuple(nll.tolist()),
+        num_tokens=tuple(int(t) for t in tokens),
+    )
+
+
+def comparable_loss(score: SetScore, first: int) -> float:
+    """Loss over the first examples of a set: what every evaluation of a run has in common."""
+    return mean_nll(np.array(score.nll_sums[:first]), np.array(score.num_tokens[:first]))

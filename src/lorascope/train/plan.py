@@ -1,0 +1,60 @@
+"""Which examples each optimizer step sees: a pure function of seed, epoch and step, so that a resumed run sees the same."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPlan:
+    """The order of examples over a whole training.
+
+    Attributes:
+        num_examples: Examples in the training split.
+        batch_size: Examples in a step, over all processes; the last step of an epoch may be smaller.
+        num_steps: Optimizer steps in all.
+        seed: Of the order.
+    """
+
+    num_examples: int
+    batch_size: int
+    num_steps: int
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which each example is seen once."""
+        return math.ceil(self.num_examples / self.batch_size)
+
+    def indices(self, step: int) -> list[int]:
+        """Examples of a step.
+
+        Args:
+            step: 1 for the first.
+
+        Returns:
+            Indices into the training split. Within an epoch no index comes twice and none is left out.
+        """
+        epoch, position = divmod(step - 1, self.steps_per_epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.num_examples)
+        return [int(i) for i in order[position * self.batch_size : (position + 1) * self.batch_size]]
+
+    def epoch_after(self, step: int) -> float:
+        """Passes over the data when a step is done."""
+        whole, position = divmod(step, self.steps_per_epoch)
+        return round(whole + min(position * self.batch_size, self.num_examples) / self.num_examples, 6)
+
+
+def make_plan(*, num_examples: int, batch_size: int, epochs: float, seed: int) -> StepPlan:
+    """Plan a training.
+
+    Args:
+        num_examples: Examples in the training split, >= 1.
+        batch_size: Examples in a step.
+        epochs: Passes over the data; a fraction is rounded to whole steps.
+        seed: Of the order.
+    """
+    per_epoch = math.ceil(num_examples / batch_size)
+    num_steps = max(1, round(epochs * per_epoch))
+    return StepPlan(num_examples=num_examples, batch_size=batch_size, num_steps=num_steps, seed=seed)

@@ -1,0 +1,60 @@
+"""The processes that train together, through accelerate; a single process is the case of one rank."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranks:
+    """This process among those that train together.
+
+    Attributes:
+        rank: 0 is the one that writes.
+        world: How many there are.
+    """
+
+    rank: int
+    world: int
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes files and reports progress."""
+        return self.rank == 0
+
+    def mine(self, values: Sequence[Any]) -> list[Any]:
+        """This rank's share of a step's or an evaluation's work."""
+        return list(values[self.rank :: self.world])
+
+    def sum_(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Replace each tensor by its sum over all ranks, in place."""
+        if self.world > 1:
+            for tensor in tensors:
+                torch.distributed.all_reduce(tensor)
+
+    def gather(self, values: Sequence[Any]) -> list[Any]:
+        """Collect every rank's share, undoing `mine`."""
+        if self.world == 1:
+            return list(values)
+        from accelerate.utils import gather_object
+
+        shares = gather_object([list(values)])
+        whole: list[Any] = [None] * sum(len(share) for share in shares)
+        for rank, share in enumerate(shares):
+            whole[rank :: self.world] = share
+        return whole
+
+    def wait(self) -> None:
+        """Wait until every rank is here."""
+        if self.world > 1:
+            torch.distributed.barrier()
+
+
+def join_ranks() -> Ranks:
+    """Join the processes started by `accelerate launch` or `torchrun`; alone otherwise."""
+    import accelerate
+
+    state = accelerate.PartialState()
+    return Ranks(rank=state.process_index, world=state.num_processes)

@@ -1,0 +1,134 @@
+"""One optimizer step: examples -> a gradient that does not depend on how they were laid out -> an update."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from lorascope.errors import NumericsError, explain
+from lorascope.lm.batches import collate, rows_within
+from lorascope.lm.score import target_losses
+from lorascope.run.dataset import Example
+from lorascope.train.ranks import Ranks
+
+
+@dataclass(slots=True, kw_only=True)
+class Trainee:
+    """What is being trained.
+
+    Attributes:
+        model: The PEFT model, in training mode.
+        parameters: Its trainable parameters.
+        optimizer: Over them.
+        scaler: Scales the loss in fp16; disabled otherwise.
+        pad_id: To pad with.
+        row_tokens: Token budget of one forward and backward pass.
+        max_grad_norm: Clip to this length; None does not.
+        ranks: The processes that train together.
+    """
+
+    model: Any
+    parameters: list[torch.nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    pad_id: int
+    row_tokens: int
+    max_grad_norm: float | None
+    ranks: Ranks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What a step came to.
+
+    Attributes:
+        loss: Nats per target token over all of its examples.
+        target_tokens: Tokens it is the mean of.
+        grad_norm: Length of the gradient before clipping; None when fp16 overflowed and the step was skipped.
+        why: Why `grad_norm` is None.
+    """
+
+    loss: float
+    target_tokens: int
+    grad_norm: float | None
+    why: str | None = None
+
+
+def optimizer_step(trainee: Trainee, examples: Sequence[Example], *, rate: float, seed: int) -> StepResult:
+    """Do one optimizer step.
+
+        loss = sum over all target tokens of all examples of nll / number of those tokens
+
+    The number is known before the first pass, so each pass backpropagates its own sum over it: how examples are
+    grouped into passes or dealt to ranks changes nothing but rounding.
+
+    Args:
+        trainee: What to train.
+        examples: The step's examples, the same on every rank.
+        rate: The learning rate.
+        seed: Of the step's dropout, so that a resumed run draws the same.
+
+    Raises:
+        NumericsError: A loss or the gradient is not finite. The optimizer has not been touched.
+    """
+    target_tokens = sum(example.num_target_tokens for example in examples)
+    trainee.optimizer.zero_grad(set_to_none=True)
+    torch.manual_seed(seed + trainee.ranks.rank)
+    nll_sum = _backward(trainee, trainee.ranks.mine(examples), target_tokens)
+    for parameter in trainee.parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    trainee.ranks.sum_(parameter.grad for parameter in trainee.parameters if parameter.grad is not None)
+    trainee.scaler.unscale_(trainee.optimizer)
+    norm = float(torch.nn.utils.clip_grad_norm_(trainee.parameters, trainee.max_grad_norm or math.inf))
+    overflowed = not math.isfinite(norm)
+    if overflowed and not trainee.scaler.is_enabled():
+        raise _not_finite("the gradient", examples)
+    for group in trainee.optimizer.param_groups:
+        group["lr"] = rate
+    trainee.scaler.step(trainee.optimizer)  # skips by itself on an fp16 overflow
+    trainee.scaler.update()
+    return StepResult(
+        loss=nll_sum / target_tokens,
+        target_tokens=target_tokens,
+        grad_norm=None if overflowed else norm,
+        why="fp16 overflow: step skipped, loss scale lowered" if overflowed else None,
+    )
+
+
+def _backward(trainee: Trainee, examples: Sequence[Example], target_tokens: int) -> float:
+    """Accumulate the gradient of this rank's examples; return the summed nats of all ranks."""
+    device = trainee.parameters[0].device
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    for group in rows_within([e.num_tokens for e in examples], row_tokens=trainee.row_tokens):
+        rows = [examples[index] for index in group]
+        losses = target_losses(trainee.model, collate(rows, trainee.pad_id).to(device))
+        nll_sum = losses.nll_S.sum()
+        if not torch.isfinite(nll_sum):
+            raise _not_finite("the loss", rows)
+        trainee.scaler.scale(nll_sum / target_tokens).backward()
+        total += losses.nll_S.detach().double().sum()
+    trainee.ranks.sum_([total])
+    return float(total)
+
+
+class NonFiniteStep(NumericsError):
+    """A step that must not be taken, with the examples that were in it."""
+
+    def __init__(self, message: str, example_ids: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.example_ids = list(example_ids)
+
+
+def _not_finite(what: str, examples: Sequence[Example]) -> NonFiniteStep:
+    ids = [example.example_id for example in examples]
+    shown = ", ".join(ids[:4]) + (f", ... ({len(ids) - 4} more)" if len(ids) > 4 else "")
+    message = explain(
+        f"{what} is not finite",
+        where=f"examples {shown}",
+        why="an update with NaN or infinity would destroy the adapter; training stopped before it",
+        fix="look at these examples; lower train.learning_rate, or set train.precision: float32",
+    )
+    return NonFiniteStep(message, ids)

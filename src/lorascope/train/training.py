@@ -1,0 +1,198 @@
+"""Everything a training needs, loaded and settled before its first step."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from lorascope.engine.precision import Precision, choose_device, choose_precision
+from lorascope.engine.threads import take_back_threads
+from lorascope.errors import DataError, explain
+from lorascope.lm.adapter import attach_adapter, resolve_target_modules, trainable_parameters
+from lorascope.lm.batches import pad_id_of
+from lorascope.lm.fingerprint import base_fingerprint
+from lorascope.lm.load import load_base, load_tokenizer
+from lorascope.lm.template import load_template
+from lorascope.run.dataset import Example
+from lorascope.run.folder import RunFolder
+from lorascope.run.progress import Observer
+from lorascope.run.provenance import StageInputs
+from lorascope.run.sections import Recipe, TrainSection
+from lorascope.train.evaluate import EvalSets, draw_eval_sets, resolve_eval_steps
+from lorascope.train.plan import StepPlan, make_plan
+from lorascope.train.ranks import Ranks
+from lorascope.train.step import Trainee
+
+_ROW_TOKENS = {"cpu": 4096, "cuda": 16384, "mps": 4096}
+
+
+@dataclass(slots=True, kw_only=True)
+class Training:
+    """Everything the loop holds.
+
+    Attributes:
+        run: Where it writes.
+        recipe: With every "auto" of lora and train resolved.
+        trainee: Model and optimizer.
+        tokenizer: Saved beside the adapter.
+        train: The training split.
+        sets: What is evaluated.
+        plan: Which examples each step sees.
+        precision: Of the forward pass.
+        identity: All that decides the result; a resumed training must have the same.
+        observer: Told about progress.
+        best_loss: Lowest validation loss so far.
+        best_step: Its step.
+        done: Steps done.
+        evaluated: Steps after which both sets were scored.
+    """
+
+    run: RunFolder
+    recipe: Recipe
+    trainee: Trainee
+    tokenizer: Any
+    train: list[Example]
+    sets: EvalSets
+    plan: StepPlan
+    precision: Precision
+    identity: dict[str, Any]
+    observer: Observer
+    best_loss: float | None = None
+    best_step: int | None = None
+    done: int = 0
+    evaluated: set[int] = field(default_factory=set)
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that train together."""
+        return self.trainee.ranks
+
+    @property
+    def tensors(self) -> dict[str, torch.nn.Parameter]:
+        """The trainable parameters by name."""
+        return {name: p for name, p in self.trainee.model.named_parameters() if p.requires_grad}
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the data so far."""
+        return self.plan.epoch_after(self.done)
+
+
+def build_training(
+    run: RunFolder, recipe: Recipe, splits: dict[str, list[Example]], inputs: StageInputs, ranks: Ranks, observer: Observer
+) -> Training:
+    """Load the base model, put a fresh adapter on it, and settle every "auto".
+
+    Args:
+        run: Prepared and checked.
+        recipe: As asked for.
+        splits: The dataset.
+        inputs: What decides the result.
+        ranks: The processes that train together.
+        observer: Told which precision and device are used.
+
+    Raises:
+        ModelError: Base model, tokenizer and adapter settings do not fit.
+        DataError: No example has a target token.
+    """
+    device = choose_device()
+    precision = choose_precision(recipe.train.precision, device)
+    threads = take_back_threads()
+    if ranks.writes:
+        observer.note(f"training in {precision.name} on {device.type}: {precision.reason}")
+        if threads:
+            observer.note(threads)
+    tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
+    load_template(run.template, tokenizer)
+    train = _trainable(splits["train"], run)
+    model, targets = _model(recipe, precision, device)
+    parameters = trainable_parameters(model)
+    plan = make_plan(
+        num_examples=len(train), batch_size=recipe.train.batch_size, epochs=recipe.train.epochs, seed=recipe.seed
+    )
+    sets = draw_eval_sets(train, splits.get("validation", []), first=recipe.train.eval_examples, seed=recipe.seed)
+    section = _resolved(recipe, precision, device, plan, sets, train)
+    lora = recipe.lora.model_copy(update={"target_modules": tuple(targets)})
+    identity = {
+        **inputs.settings,
+        **inputs.hashes,
+        "precision": precision.name,
+        "base_sha256": base_fingerprint(model),
+    }
+    return Training(
+        run=run,
+        recipe=recipe.model_copy(update={"train": section, "lora": lora}),
+        trainee=Trainee(
+            model=model,
+            parameters=parameters,
+            optimizer=torch.optim.AdamW(
+                parameters, lr=recipe.train.learning_rate, weight_decay=recipe.train.weight_decay
+            ),
+            scaler=torch.amp.GradScaler(device.type, enabled=precision.scale_loss),
+            pad_id=pad_id_of(tokenizer),
+            row_tokens=int(section.row_tokens),
+            max_grad_norm=recipe.train.max_grad_norm,
+            ranks=ranks,
+        ),
+        tokenizer=tokenizer,
+        train=train,
+        sets=sets,
+        plan=plan,
+        precision=precision,
+        identity=identity,
+        observer=observer,
+    )
+
+def _model(recipe: Recipe, precision: Precision, device: torch.device) -> tuple[Any, tuple[str, ...]]:
+    """The base model with a fresh adapter, in training mode, and the layers that got one."""
+    base = load_base(
+        recipe.base.id,
+        revision=recipe.base.revision,
+        dtype=precision.weight_dtype,
+        device=device,
+        dropout=recipe.base.dropout,
+    )
+    targets = resolve_target_modules(recipe.lora.target_modules, base, recipe.base.id)
+    model = attach_adapter(
+        base,
+        rank=recipe.lora.rank,
+        alpha=recipe.lora.alpha,
+        dropout=recipe.lora.dropout,
+        target_modules=targets,
+        seed=recipe.seed,
+    )
+    if recipe.train.checkpoint_activations:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.enable_input_require_grads()
+    model.train()
+    return model, targets
+
+
+def _trainable(examples: list[Example], run: RunFolder) -> list[Example]:
+    train = [example for example in examples if example.num_target_tokens]
+    if not train:
+        raise DataError(
+            explain(
+                "no training example has a target token",
+                where=str(run.dataset),
+                why="there is nothing to learn",
+                fix="lorascope check shows the rows",
+            )
+        )
+    return train
+
+
+def _resolved(
+    recipe: Recipe, precision: Precision, device: torch.device, plan: StepPlan, sets: EvalSets, train: list[Example]
+) -> TrainSection:
+    """The section train with every "auto" settled."""
+    asked = recipe.train
+    tokens = sum(example.num_tokens for example in train) * plan.num_steps // plan.steps_per_epoch
+    eval_steps = resolve_eval_steps(asked.eval_steps, num_steps=plan.num_steps, sets=sets, train_tokens=tokens)
+    settled = {
+        "row_tokens": _ROW_TOKENS.get(device.type, 4096) if asked.row_tokens == "auto" else asked.row_tokens,
+        "precision": precision.name,
+        "eval_steps": eval_steps,
+        "save_steps": eval_steps if asked.save_steps == "auto" else asked.save_steps,
+    }
+    return asked.model_copy(update=settled)
