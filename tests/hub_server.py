@@ -30,6 +30,9 @@ class HubServer:
     faults: dict[str, str] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Old names that redirect to new ones, as gpt2 does to openai-community/gpt2."""
+    cdn_tokens: set[str] = field(default_factory=set)
     slow_s: float = 30.0
 
     def __enter__(self) -> "HubServer":
@@ -72,7 +75,21 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         hub, path = self.server_of, unquote(urlsplit(self.path).path)
         hub.requests.append(f"{self.command} {path}")
+        if path.startswith("/cdn/"):
+            hub.cdn_tokens.add(self.headers.get("Authorization", ""))
+            with _hanging_up_is_fine():
+                self._send_file(*path.removeprefix("/cdn/").rsplit("/", 1), body)
+            return
+        if path.startswith("/control/"):  # /control/FAULT/OWNER/NAME: from now on, this model has this fault
+            fault, _, name = path.removeprefix("/control/").partition("/")
+            hub.faults[name] = fault
+            return self._send_json({}, body)
         hub.tokens.add(self.headers.get("Authorization", ""))
+        for old, new in hub.aliases.items():
+            for prefix in (f"/api/models/{old}", f"/{old}/resolve"):
+                if path == prefix or path.startswith(f"{prefix}/"):
+                    self._redirect(307, self.path.replace(old, new, 1), {})
+                    return
         for name in sorted(hub.models, key=len, reverse=True):
             for prefix, answer in ((f"/api/models/{name}", self._api), (f"/{name}/resolve/", self._file)):
                 if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
@@ -129,19 +146,36 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "RevisionNotFound", body)
         elif not path.is_file():
             self._refuse(404, "EntryNotFound", body)
+        elif filename.endswith(".safetensors"):  # large files lie on another host, to which no token may go
+            linked = {"X-Linked-Etag": f'"{_etag(path)}"', "X-Linked-Size": str(path.stat().st_size)}
+            port = self.server_of._server.server_address[1]
+            location = f"http://localhost:{port}/cdn/{name}/{filename}"
+            self._redirect(302, location, linked | {"X-Repo-Commit": REVISIONS[revision]})
         else:
-            content = path.read_bytes()
-            self.send_response(200)
-            self.send_header("ETag", f'"{_etag(path)}"')
-            self.send_header("X-Repo-Commit", REVISIONS[revision])
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Accept-Ranges", "none")
-            self.end_headers()
-            if body and fault == "cut" and filename.endswith(".safetensors"):
-                self.wfile.write(content[: len(content) // 2])
-                self.close_connection = True
-            elif body:
-                self.wfile.write(content)
+            self._send_file(name, filename, body, {"X-Repo-Commit": REVISIONS[revision]})
+
+    def _send_file(self, name: str, filename: str, body: bool, headers: dict[str, str] | None = None) -> None:
+        path = self.server_of.models[name] / filename
+        content = path.read_bytes()
+        self.send_response(200)
+        self.send_header("ETag", f'"{_etag(path)}"')
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Accept-Ranges", "none")
+        for header, value in (headers or {}).items():
+            self.send_header(header, value)
+        self.end_headers()
+        if body and self.server_of.faults.get(name) == "cut":
+            half = len(content) // 2 if filename.endswith(".safetensors") else len(content)
+            self.wfile.write(content[:half])
+            self.close_connection = half < len(content)
+        elif body:
+            self.wfile.write(content)
+
+    def _redirect(self, status: int, location: str, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for header, value in {"Location": location, "Content-Length": "0", **headers}.items():
+            self.send_header(header, value)
+        self.end_headers()
 
     def _refuse(self, status: int, code: str | None, body: bool, fault: str | None = None) -> None:
         content = b'{"error": "no"}'

@@ -3,11 +3,15 @@
 Stages never import each other; whoever runs several of them does it here.
 """
 
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lorascope.errors import RunError, explain
 from lorascope.run.folder import RunFolder, require
 from lorascope.run.progress import SILENT, Observer
+from lorascope.run.recipe import make_recipe, with_overrides
 from lorascope.run.records import read_json
 from lorascope.run.sections import Recipe
 
@@ -44,4 +48,60 @@ def check_failed(run: RunFolder, report: dict[str, Any]) -> RunError:
             why="training on this data would teach the wrong thing, and nothing in its loss would show it",
             fix=f"mend the data, or accept it on record: --set check.allow=[{','.join(failed)}]",
         )
+    )
+
+
+def eval_without_run(
+    *, base: str, adapter: str | None, data: Path, settings: Sequence[str], observer: Observer = SILENT
+) -> dict[str, Any]:
+    """Evaluate any adapter on any data, without a run folder.
+
+    Args:
+        base: A folder or Hub name.
+        adapter: A folder or Hub name; None measures the base alone.
+        data: A data file, prepared here as `prepare` would, or a tokenised dataset made elsewhere.
+        settings: "section.key=value" changes to the defaults.
+        observer: Told about progress.
+
+    Returns:
+        {"base": ..., "adapter": ...} as of `eval.stage.eval_run`.
+    """
+    from lorascope.eval.stage import Work, evaluate_pair
+    from lorascope.lm.pair import load_pair
+    from lorascope.lm.template import load_template
+    from lorascope.prepare.stage import prepare_run
+    from lorascope.run.dataset import load_examples, load_splits
+    from lorascope.run.texts import read_texts
+
+    recipe = make_recipe(with_overrides({"base": base, "data": str(data)}, settings), "command line")
+    with tempfile.TemporaryDirectory(prefix="lorascope-") as folder:
+        dataset, texts, template_file = data, {}, None
+        if data.is_file() or not data.exists():
+            run = RunFolder(Path(folder) / "run")
+            whole = recipe.model_copy(update={"prepare": recipe.prepare.model_copy(update={"validation": 0})})
+            report = prepare_run(run, whole, observer=observer)
+            recipe = _with_split(recipe, "train", report["max_length"])
+            texts = {text.example_id: text for text in read_texts(run.examples)}
+            dataset, template_file = run.dataset, run.template
+        elif recipe.eval.split not in (splits := load_splits(data)) and len(splits) == 1:
+            recipe = _with_split(recipe, next(iter(splits)), recipe.prepare.max_length)
+        examples, _ = load_examples(dataset, recipe.eval.split)
+        pair = load_pair(base, adapter, revision=recipe.base.revision, precision=recipe.eval.precision)
+        work = Work(
+            examples=examples,
+            texts=texts,
+            template=None if template_file is None else load_template(template_file, pair.tokenizer),
+            max_length=recipe.prepare.max_length if isinstance(recipe.prepare.max_length, int) else None,
+            section=recipe.eval,
+        )
+        evaluated = evaluate_pair(pair, work, observer=observer)
+    return {"base": evaluated.base, "adapter": evaluated.adapter}
+
+
+def _with_split(recipe: Recipe, split: str, max_length: int | str) -> Recipe:
+    return recipe.model_copy(
+        update={
+            "eval": recipe.eval.model_copy(update={"split": split}),
+            "prepare": recipe.prepare.model_copy(update={"max_length": max_length}),
+        }
     )

@@ -65,7 +65,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory, gpt2_folder: Path, llama_fold
     models = {"acme/tiny": gpt2_folder, "acme/llama": llama_folder, "acme/half": gpt2_folder}
     models |= {"acme/pickled": pickled, "acme/coded": coded, "acme/bare": bare}
     models |= {f"acme/{fault}": gpt2_folder for fault in FAULTS}
-    with HubServer(models, {f"acme/{fault}": fault for fault in FAULTS}) as hub:
+    faults = {f"acme/{fault}": fault for fault in FAULTS}
+    with HubServer(models, faults, aliases={"tiny": "acme/tiny"}) as hub:
         up, up_text = ask(
             home,
             hub.url,
@@ -74,19 +75,25 @@ def seen(tmp_path_factory: pytest.TempPathFactory, gpt2_folder: Path, llama_fold
                 {"base": "acme/tiny", "do": "all"},
                 {"base": "acme/tiny", "do": "all", "as": "again"},
                 {"base": "acme/llama", "do": "all"},
+                {"base": "tiny", "do": "all"},
                 {"base": "acme/tiny", "do": "all", "revision": "v1.0", "as": "tag"},
                 {"base": "acme/tiny", "do": "all", "revision": "v2", "as": "no-tag"},
                 {"base": "acme/tinny", "do": "all"},
                 *({"base": f"acme/{name}", "do": "all"} for name in ("pickled", "coded", "bare", *FAULTS)),
+                {"base": "acme/tiny", "do": "private", "as": "hide"},
+                {"base": "acme/tiny", "do": "all", "as": "hidden"},
+                {"base": "acme/llama", "do": "forbidden", "as": "forbid"},
+                {"base": "acme/llama", "do": "all", "as": "now-forbidden"},
             ],
         )
-        requests, tokens = list(hub.requests), set(hub.tokens)
+        requests, tokens, cdn_tokens = list(hub.requests), set(hub.tokens), set(hub.cdn_tokens)
     down, down_text = ask(
         home,
         hub.url,
         [
             {"base": "acme/tiny", "do": "all"},
             {"base": "acme/tiny", "do": "all", "revision": "v1.0", "as": "tag"},
+            {"base": "tiny", "do": "all"},
             {"base": "acme/other", "do": "all"},
             {"base": "acme/half", "do": "all"},
             {"base": "acme/llama", "do": "cut-cache", "as": "harm"},
@@ -109,6 +116,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory, gpt2_folder: Path, llama_fold
         "offline": offline,
         "requests": requests,
         "tokens": tokens,
+        "cdn_tokens": cdn_tokens,
         "text": up_text + down_text + offline_text,
     }
 
@@ -122,13 +130,20 @@ def test_a_hub_name_loads_at_one_commit_and_keeps_its_name(seen: dict[str, Any])
     assert seen["up"]["tag"]["commit"] == TAGGED
 
 
+def test_an_old_name_that_redirects_loads_and_is_kept_as_written(seen: dict[str, Any]) -> None:
+    # As "gpt2" does on the real Hub.
+    for start in ("up", "down"):
+        assert seen[start]["tiny"]["name"] == "tiny"
+        assert seen[start]["tiny"]["fingerprint"] == seen["up"]["acme/tiny"]["fingerprint"]
+
+
 def test_a_tokenizer_alone_downloads_no_weights(seen: dict[str, Any]) -> None:
     assert seen["up"]["acme/half"]["files"] == ["config.json", "tokenizer.json", "tokenizer_config.json"]
 
 
 def test_a_second_load_downloads_nothing(seen: dict[str, Any]) -> None:
-    weights = [line for line in seen["requests"] if line.startswith(f"GET /acme/tiny/resolve/{COMMIT}/model")]
-    assert len(weights) == 1
+    # Once under its name and once under the old one; not again for the same name, or a tag with the same bytes.
+    assert seen["requests"].count("GET /cdn/acme/tiny/model.safetensors") == 2
     assert seen["up"]["again"]["fingerprint"] == seen["up"]["acme/tiny"]["fingerprint"]
 
 
@@ -166,6 +181,13 @@ def test_a_cached_model_loads_the_same_offline(seen: dict[str, Any]) -> None:
         ("up", "acme/pickled", "has its weights as pickle only: pytorch_model.bin", "model.safetensors"),
         ("up", "acme/coded", 'config.json has "auto_map"', 'delete "auto_map"'),
         ("up", "acme/bare", '"acme/bare" has no config.json', "choose a repository"),
+        (
+            "up",
+            "hidden",
+            'the Hub has no model "acme/tiny", or it is private',
+            "HF_HUB_OFFLINE=1 uses the copy",
+        ),
+        ("up", "now-forbidden", 'the Hub forbids access to "acme/llama"', "HF_HUB_OFFLINE=1 uses the copy"),
         (
             "down",
             "acme/other",
@@ -213,14 +235,21 @@ def test_a_silent_hub_costs_two_time_outs_and_not_minutes(seen: dict[str, Any]) 
 
 def test_the_token_is_used_and_never_shown(seen: dict[str, Any]) -> None:
     assert f"Bearer {TOKEN}" in seen["tokens"]
+    assert seen["cdn_tokens"] == {""}  # another host than the Hub's never gets it
     assert TOKEN not in seen["text"]
     assert "secretpassword" not in seen["text"]
 
 
 def test_nothing_but_configs_tokenizers_and_safetensors_is_downloaded(seen: dict[str, Any]) -> None:
     wanted = (".json", ".safetensors")
-    got = [line for line in seen["requests"] if line.startswith("GET /acme/")]
+    got = [line for line in seen["requests"] if line.startswith(("GET /acme/", "GET /cdn/"))]
     assert got and all(line.endswith(wanted) for line in got)
+
+
+def test_no_file_is_asked_for_that_the_listing_does_not_have(seen: dict[str, Any], gpt2_folder: Path) -> None:
+    # transformers by itself would probe for an adapter, chat templates and more, each a round trip.
+    asked = {line.rpartition("/")[2] for line in seen["requests"] if f"/acme/tiny/resolve/{COMMIT}" in line}
+    assert asked <= {path.name for path in gpt2_folder.iterdir()}
 
 
 def test_no_fault_ends_in_a_traceback(seen: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Checks on labels and masks of collated batches: what is a target, and what must not be. Shapes: B rows, T tokens."""
+"""Checks on labels and masks of real batches: what is a target, what must not be. B rows, T tokens."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -68,7 +68,7 @@ def rows_end_with_stop(
         failures,
         _count(splits),
         note=note,
-        fix="append the end-of-text token to each answer and leave its label on; a model that never sees it never stops",
+        fix="append the end-of-text token to each answer, with its label: else the model never stops",
     )
 
 
@@ -86,7 +86,7 @@ def padding_is_no_target(
     collator: Callable[[Sequence[Example]], Any],
     end_ids: Collection[int],
 ) -> tuple[CheckResult, CheckResult]:
-    """No padding is a target and the attention mask equals the rows' own lengths: as stored, and in real batches.
+    """No padding is a target and the attention mask equals the lengths: as stored, and in real batches.
 
     Args:
         splits: The dataset.
@@ -132,7 +132,7 @@ def padding_is_no_target(
 
 
 def _repeated_end(example: Example, end_ids: Collection[int]) -> int:
-    """How many targets stand behind the one that ends the row: padding that no mask gives away, 0 if none does."""
+    """How many targets stand behind the one that ends the row: padding that no mask gives away."""
     targets = example.labels[example.labels != IGNORE].tolist()
     run = 0
     while run < len(targets) and targets[-1 - run] == targets[-1]:

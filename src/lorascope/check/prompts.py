@@ -19,7 +19,8 @@ def prompt_is_no_target(
 
     Args:
         splits: The dataset.
-        prompt_ids: Example id to the ids of the prompt before its first answer; empty where texts are not known.
+        prompt_ids: Example id to the ids of the prompt before its first answer; empty where texts are not
+            known.
     """
     rows = [(split, example) for split, example in each(splits) if example.example_id in prompt_ids]
     if not rows:

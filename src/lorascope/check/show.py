@@ -13,8 +13,8 @@ def marked_tokens(example: Example, tokenizer: Any) -> list[tuple[str, bool]]:
         tokenizer: Its tokenizer.
 
     Returns:
-        Pieces of text with whether they are targets, in order; neighbours of one kind are decoded together, so that
-        characters made of several tokens stay whole.
+        Pieces of text with whether they are targets, in order; neighbours of one kind are decoded together,
+        so that characters made of several tokens stay whole.
     """
     pieces: list[tuple[str, bool]] = []
     start = 0

@@ -1,4 +1,4 @@
-"""check: a tokenised dataset and its tokenizer -> proof, row by row, that training would learn what it should."""
+"""check: a tokenised dataset and its tokenizer -> proof that training would learn what it should."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -150,7 +150,7 @@ def examine(
 
 
 def stop_ids_of(tokenizer: Any) -> tuple[int, ...]:
-    """Tokens that may end an answer where no template is known: end-of-text and the usual end-of-turn tokens."""
+    """Tokens that may end an answer where no template is known: end-of-text and usual end-of-turn ones."""
     usual = (
         "<|im_end|>",
         "<|eot_id|>",

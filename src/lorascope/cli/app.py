@@ -1,6 +1,7 @@
-"""The `lorascope` command: registers one function per file, in pipeline order, and turns errors into exit codes.
+"""The `lorascope` command: one function per file, in pipeline order; errors become exit codes.
 
-Nothing heavy is imported here, so that --help answers at once: each command imports its stage when it is called.
+Nothing heavy is imported here, so that --help answers at once: each command imports its stage when it is
+called.
 """
 
 import json
@@ -104,7 +105,7 @@ def _missing_extra(package: str) -> LorascopeError:
         explain(
             f'"{package}" is not installed',
             where="this Python environment",
-            why="training and measuring need torch, transformers and peft, which the light install leaves out",
+            why="training and measuring need torch, transformers and peft; the light install has none",
             fix='pip install "lorascope[train]"',
         )
     )

@@ -22,8 +22,9 @@ def check(
 ) -> None:
     """Prove, on the real batches, that training would learn what it should.
 
-    Every row has targets and ends with a stop token that is one; no padding and no prompt is trained on; the prompt
-    of generation is a prefix of the training text; no validation row is in training. Exit status 1 when one fails.
+    Every row has targets and ends with a stop token that is one; no padding and no prompt is trained on; the
+    prompt of generation is a prefix of the training text; no validation row is in training. Exit status 1
+    when one fails.
     """
     from lorascope.cli.display import next_step, print_json
     from lorascope.run.folder import RunFolder
@@ -113,6 +114,7 @@ def _show(dataset: Path, base: str, count: int) -> None:
         for piece, is_target in marked_tokens(example, tokenizer):
             text.append(piece, style="black on green" if is_target else "dim")
         console.print(
-            f"\n[bold]{example.example_id}[/bold]  {example.num_target_tokens} of {example.num_tokens} targets"
+            f"\n[bold]{example.example_id}[/bold]  "
+            f"{example.num_target_tokens} of {example.num_tokens} targets"
         )
         console.print(text)

@@ -20,8 +20,8 @@ def prepare(
 ) -> None:
     """Turn instruction data into a tokenised dataset without leaks.
 
-    Reads Alpaca rows (instruction, input, output) or chat rows (messages). Writes OUT/prepare/: the dataset, a
-    report, and a list of every row that was dropped, with its line and the reason.
+    Reads Alpaca rows (instruction, input, output) or chat rows (messages). Writes OUT/prepare/: the dataset,
+    a report, and a list of every row that was dropped, with its line and the reason.
     """
     from lorascope.cli.display import TerminalObserver, next_step, print_json
     from lorascope.prepare.stage import prepare_run
@@ -64,7 +64,7 @@ def summary(report: dict[str, Any]) -> list[str]:
             f"cut: {report['cut_after_last_answer']:,} conversations end with a turn that nobody answers"
         )
     if report["unused_columns"]:
-        lines.append(f"columns not read: {', '.join(report['unused_columns'])}")
+        lines.append(f"columns not learnt from: {', '.join(report['unused_columns'])}")
     twins = report["duplicates"]
     if twins["exact"] or twins["conflicting"]:
         lines.append(
@@ -74,7 +74,7 @@ def summary(report: dict[str, Any]) -> list[str]:
     for split, overlap in report["overlap"].items():
         if overlap["same_both"] or overlap["same_prompt"]:
             lines.append(
-                f"overlap: {overlap['same_both']:,} of {overlap['num_examples']:,} {split} rows are in training, "
-                f"{overlap['same_prompt']:,} share a prompt with it"
+                f"overlap: {overlap['same_both']:,} of {overlap['num_examples']:,} {split} rows "
+                f"are in training, {overlap['same_prompt']:,} share a prompt with it"
             )
     return lines

@@ -1,6 +1,7 @@
 """LoRA adapters: put one on a base model, save it, load it back, and insist that what is loaded is what was saved."""
 
 import json
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ def attach_adapter(
         bias="none",
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads an attribute that transformers renamed
         torch.manual_seed(seed)
         return peft.get_peft_model(model, config)
 
@@ -193,7 +195,9 @@ def load_adapter(base_model: Any, folder: Path, base: str) -> Any:
     if isinstance(wanted, list):
         resolve_fit(base_model, [str(name) for name in wanted], folder, base, config)
     _refuse_other_shapes(base_model, stored, folder, base, config)
-    model = peft.PeftModel.from_pretrained(base_model, str(folder), is_trainable=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # as in attach_adapter
+        model = peft.PeftModel.from_pretrained(base_model, str(folder), is_trainable=False)
     _refuse_incomplete(stored, adapter_tensors(model), folder)
     model.eval()
     return model

@@ -72,6 +72,11 @@ def translate(
         The error to raise.
     """
     problem, why, fix = _parts(error, name, revision, filename, num_bytes)
+    denied = isinstance(error, hub.HfHubHTTPError) and not isinstance(error, hub.RevisionNotFoundError)
+    if denied and isinstance(
+        huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision), str
+    ):
+        fix += "; HF_HUB_OFFLINE=1 uses the copy in the local cache"
     where = f'base model "{name}"' + (f", revision {revision}" if revision else "") + f", {_endpoint()}"
     return ModelError(explain(problem, where=where, why=why, fix=fix))
 

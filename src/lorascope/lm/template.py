@@ -1,7 +1,7 @@
-"""Messages -> text -> token ids with labels. The only prompt builder: training, scoring and generation share it.
+"""Messages -> text -> token ids with labels: the one prompt builder of training, scoring and generation.
 
-A conversation is cut into segments, each encoded by itself, so that the ids of a prompt are the same whether an answer
-follows or not: what generation will see is a prefix of what was trained on.
+A conversation is cut into segments, each encoded by itself, so that the ids of a prompt are the same whether
+an answer follows or not: what generation will see is a prefix of what was trained on.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ class _Segment:
     is_target: bool
 
 
-# A special token that a row spells out, while the chat template is rendered: its number between two noncharacters.
+# Stands for a special token that a row spells out while the chat template is rendered.
 _GUARD = re.compile("\U0010fffe([0-9]+)\U0010fffe")
 
 
@@ -218,7 +218,7 @@ class Template:
         return segments
 
     def _alpaca_segments(self, messages: Sequence[Message]) -> list[_Segment]:
-        """Preamble once, then one instruction/response block a turn; a system message leads its instruction."""
+        """Preamble once, then a block for each turn; a system message leads its instruction."""
         with_input, without = _PREAMBLES[self.name]
         segments: list[_Segment] = []
         system = ""
@@ -277,14 +277,14 @@ class Template:
             raise TemplateRefusal(f"the chat template refuses: {str(error)[:80]}") from error
 
     def _guarded(self, content: str) -> str:
-        """Stand a guard in for each special token that a row spells out, so that it stays text: see `_ids`."""
+        """Stand a guard in for each special token that a row spells out, so that it stays text."""
         if _GUARD.search(content):
             raise TemplateRefusal("the text holds U+10FFFE, which is no character")
         numbers = {token: number for number, token in enumerate(self._special_tokens)}
         return self._spelt.sub(lambda match: f"\U0010fffe{numbers[match[0]]}\U0010fffe", content)
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
-        """Encode segments. What a row says never turns into a special token; a chat template writes them on purpose."""
+        """Encode segments. Only the chat template writes special tokens; what a row says stays text."""
         if not self.chat_template:
             return self._encoded(texts, special=False)
         ids = self._encoded([text for text in texts if not _GUARD.search(text)], special=True)
@@ -364,7 +364,7 @@ def load_template(path: Path, tokenizer: Any) -> Template:
             explain(
                 "the tokenizer is not the one this run was prepared with",
                 where=f"tokenizer {tokenizer.name_or_path}; {path}",
-                why=f"its hash is {found[:12]}, the run's is {expected[:12]}: prompts would differ from training",
+                why=f"its hash is {found[:12]}, the run's {expected[:12]}: prompts would differ",
                 fix="use the base model of the run, or prepare the data again for this one",
             )
         )
@@ -374,7 +374,7 @@ def load_template(path: Path, tokenizer: Any) -> Template:
             explain(
                 f"the template {name} is not the one this run was prepared with",
                 where=str(path),
-                why=f"its hash is {template.sha256[:12]}, the run's is {template_sha256[:12]}: prompts would differ",
+                why=f"its hash is {template.sha256[:12]}, the run's {template_sha256[:12]}: prompts differ",
                 fix="use the version of lorascope named in provenance.json, or prepare the data again",
             )
         )

@@ -24,7 +24,7 @@ class Gathered:
         shape: "alpaca" or "messages".
         conversations: Its usable rows, in order.
         bad: Its malformed rows.
-        unused: Columns that are not read.
+        unused: Columns that nothing is learnt from.
     """
 
     file: str

@@ -46,8 +46,8 @@ def overlap_with_train(
         held_out: The split to look at.
 
     Returns:
-        num_examples; same_prompt, same_answer, same_both: held-out examples concerned; pairs: up to 10 pairs of ids
-        of held-out and training examples that are the same in both.
+        num_examples; same_prompt, same_answer, same_both: held-out examples concerned; pairs: up to 10 pairs
+        of ids of held-out and training examples that are the same in both.
     """
     train = [index for index, split in enumerate(splits) if split == "train"]
     prompts = Counter(prompt_keys[index] for index in train)

@@ -1,7 +1,7 @@
-"""A data file -> its rows, each with the line it starts on; what cannot be read is a named bad row, never lost.
+"""A data file -> its rows, each with its line; what cannot be read is a named bad row, never lost.
 
-Rows of JSON files are found by an own reader, because line numbers must be right and one broken row must not hide
-the rest of the file.
+Rows of JSON files are found by an own reader, because line numbers must be right and one broken row must not
+hide the rest of the file.
 """
 
 import csv
@@ -141,7 +141,7 @@ def _unreadable(path: Path, problem: str, why: str, fix: str = "give a file with
 
 
 def _is_json_lines(path: Path) -> bool:
-    """Whether every line is a value by itself: decided by the first two lines that are not blank, not by the name."""
+    """Whether every line is a value by itself: the first two lines decide, not the file's name."""
     with path.open("rb") as file:
         lines = (line.decode("utf-8-sig", errors="replace").strip() for line in file)
         first, second = [*islice((line for line in lines if line), 2), "", ""][:2]
@@ -246,7 +246,7 @@ _OPENING = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:')
 
 
 def _next_row(text: str, start: int, opening: str) -> int:
-    """Where to go on after a broken row: the next object whose first key is that of the rows, else the end."""
+    """Where to go on after a broken row: the next object with the rows' first key, else the end."""
     pattern = r"\{\s*" + re.escape(opening) + r"\s*:" if opening else r"\{"
     match = re.compile(pattern).search(text, start)
     return match.start() if match else len(text)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lorascope.errors import DataError, explain, nearest
@@ -11,6 +11,8 @@ from lorascope.prepare.read import BadRow, SourceRow, excerpt_of
 
 READ_COLUMNS = {"alpaca": {"instruction", "input", "output"}, "messages": {"messages", "label"}}
 _ROLES = ("system", "user", "assistant")
+_USED = ("instruction", "input", "output", "messages")
+_LABEL_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,8 @@ class Conversation:
         row: 1-based count of rows in the file; many JSON files are a single line.
         messages: Its turns; the last is the assistant's.
         num_unanswered: Turns after the last answer that were left out.
+        labels: Its other columns that hold a short text, number or switch, as text; metrics can be broken down
+            by them.
     """
 
     file: str
@@ -30,6 +34,7 @@ class Conversation:
     row: int
     messages: tuple[Message, ...]
     num_unanswered: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def example_id(self) -> str:
@@ -82,7 +87,24 @@ def conversation_of(row: SourceRow, shape: str, file: str, number: int) -> Conve
     if isinstance(turns, str):
         return BadRow(row.line, turns, excerpt_of(row.value))
     left_out = len(row.value["messages"]) - len(turns) if shape == "messages" else 0
-    return Conversation(file=file, line=row.line, row=number, messages=tuple(turns), num_unanswered=left_out)
+    return Conversation(
+        file=file,
+        line=row.line,
+        row=number,
+        messages=tuple(turns),
+        num_unanswered=left_out,
+        labels=_labels(row.value),
+    )
+
+
+def _labels(value: Mapping[str, Any]) -> dict[str, str]:
+    others = {name: one for name, one in value.items() if name not in _USED}
+    kept = {name: str(one) for name, one in others.items() if isinstance(one, str | int | float)}
+    return {
+        name: text
+        for name, text in kept.items()
+        if len(text) <= _LABEL_CHARS and not _LONE_SURROGATE.search(name + text)
+    }
 
 
 def _alpaca(value: Mapping[str, Any]) -> Sequence[Message] | str:

@@ -31,8 +31,8 @@ def answer_key(messages: Sequence[Message]) -> str:
 def split_by_prompt(prompt_keys: Sequence[str], sizes: Mapping[str, int], *, seed: int) -> list[str]:
     """Deal examples to splits by groups of equal prompts.
 
-    Groups come in the order of a seeded permutation; each goes whole to the first held-out split that still has
-    room for it, else to train. A group larger than a split's room stays in training.
+    Groups come in the order of a seeded permutation; each goes whole to the first held-out split that still
+    has room for it, else to train. A group larger than a split's room stays in training.
 
     Args:
         prompt_keys: One key per example.

@@ -1,4 +1,4 @@
-"""prepare: a data file and a base model's tokenizer -> a tokenised dataset without leaks, and an account of it."""
+"""prepare: a data file and a tokenizer -> a tokenised dataset without leaks, and an account of it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -126,13 +126,13 @@ def prepare_run(
 
 
 def _lasting(base: str) -> str:
-    """The base's name as it can be used from any working directory: a folder's whole path, a Hub id as it is."""
+    """The base's name for use from any working directory: a folder's whole path, a Hub id as it is."""
     folder = Path(base).expanduser()
     return str(folder.resolve()) if folder.is_dir() else base
 
 
 def _is_ours(path: Path) -> bool:
-    """What a prepare that was killed leaves: its staging, or prepare/ itself without the run's config.json."""
+    """What a killed prepare leaves: its staging, or prepare/ without the run's config.json."""
     return is_leftover(path) or (path.name == "prepare" and (path / MANIFEST).is_file())
 
 
@@ -188,7 +188,7 @@ def _all_too_long(tokenised: Sequence[Tokenised], max_length: int, path: Path) -
     return DataError(
         explain(
             f"all {len(tokenised):,} examples are longer than {max_length} tokens",
-            where=f"{path}; the shortest is {shortest.conversation.example_id} with {shortest.num_tokens} tokens",
+            where=f"{path}; shortest: {shortest.conversation.example_id}, {shortest.num_tokens} tokens",
             why="an example that does not fit is left out whole, and none is left",
             fix="raise prepare.max_length, or use a base model with a longer context",
         )

@@ -44,7 +44,7 @@ def write_dataset(folder: Path, splits: Mapping[str, Sequence[Tokenised]]) -> No
 
 
 def write_texts(path: Path, splits: Mapping[str, Sequence[Tokenised]]) -> None:
-    """Write examples.parquet: what each example says, where it came from and how many bytes its targets have."""
+    """Write examples.parquet: what each example says, where it came from, its targets' bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -62,6 +62,7 @@ def write_texts(path: Path, splits: Mapping[str, Sequence[Tokenised]]) -> None:
             "target_text": one.encoded.target_text,
             "target_bytes": len(one.encoded.target_text.encode("utf-8", errors="replace")),
             "num_tokens": one.num_tokens,
+            "labels": json.dumps(dict(one.conversation.labels), ensure_ascii=False),
         }
         for split, examples in splits.items()
         for one in examples
@@ -78,6 +79,7 @@ def write_texts(path: Path, splits: Mapping[str, Sequence[Tokenised]]) -> None:
             ("target_text", pa.string()),
             ("target_bytes", pa.int64()),
             ("num_tokens", pa.int32()),
+            ("labels", pa.string()),
         ]
     )
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)

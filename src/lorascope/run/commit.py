@@ -1,7 +1,7 @@
 """The storage protocol: a file or folder appears whole or not at all, and survives a kill at any moment.
 
-A folder is written beside its final place under a hidden name, its files are flushed to disk, a manifest with their
-hashes is added, and one rename commits it. Reading checks the manifest.
+A folder is written beside its final place under a hidden name, its files are flushed to disk, a manifest with
+their hashes is added, and one rename commits it. Reading checks the manifest.
 """
 
 import contextlib
@@ -33,10 +33,12 @@ def committed_folder(target: Path, *, replace: bool = False, manifest: bool = Tr
         manifest: Whether MANIFEST.json with the size and sha256 of every file is added.
 
     Yields:
-        A hidden folder beside `target` to write into. On an exception it is removed and `target` is untouched.
+        A hidden folder beside `target` to write into. On an exception it is removed and `target` is
+        untouched.
 
     Raises:
-        RunError: The target exists and `replace` is False, or the disk refuses (full, read-only, no permission).
+        RunError: The target exists and `replace` is False, or the disk refuses (full, read-only, no
+            permission).
     """
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +124,7 @@ def verify_folder(folder: Path) -> None:
             explain(
                 f'"{folder}" is damaged: {problem}',
                 where=str(folder),
-                why="its files are not those that were committed, and results from them would be silently wrong",
+                why="its files are not those that were committed: results from them would be silently wrong",
                 fix="restore it from a copy, or run its stage again with --overwrite",
             )
         )
@@ -152,8 +154,8 @@ def is_leftover(path: Path) -> bool:
 def remove_leftovers(parent: Path) -> None:
     """Remove what an interrupted commit of ours left in a folder; nothing else is touched.
 
-    A folder that was being replaced when the commit was interrupted gets its old content back. What a process that
-    is still running on this machine has staged stays.
+    A folder that was being replaced when the commit was interrupted gets its old content back. What a process
+    that is still running on this machine has staged stays.
     """
     for path in sorted(parent.iterdir()) if parent.is_dir() else []:
         match = _LEFTOVER.fullmatch(path.name)
@@ -223,7 +225,7 @@ def _flush(path: Path) -> None:
 
 @contextlib.contextmanager
 def disk_errors(target: Path, *, only: Container[int] | None = None) -> Iterator[None]:
-    """Turn what the operating system refuses into one of our errors; `only` limits it to some error numbers."""
+    """Turn what the operating system refuses into our error; `only` limits it to some error numbers."""
     try:
         yield
     except OSError as error:

@@ -21,8 +21,8 @@ class Example:
     Attributes:
         example_id: "file#row" where lorascope prepared it, else the row's number in its split.
         input_ids: [T] int64.
-        labels: [T] int64; -100 where the token is not a target, else equal to the token. Unshifted: labels[t] is
-            predicted from the tokens before t.
+        labels: [T] int64; -100 where the token is not a target, else equal to the token. Unshifted: labels[t]
+            is predicted from the tokens before t.
     """
 
     example_id: str
@@ -36,7 +36,7 @@ class Example:
 
     @property
     def num_target_tokens(self) -> int:
-        """Target tokens that can be scored: the first token of all has nothing before it to be predicted from."""
+        """Target tokens that can be scored: the very first token has nothing before it to predict it from."""
         return int((self.labels[1:] != IGNORE).sum())
 
 
@@ -118,8 +118,8 @@ def load_examples(path: Path, split: str) -> tuple[list[Example], SplitNotes]:
 def examples_of(dataset: Any, where: str) -> tuple[list[Example], SplitNotes]:
     """Turn a `datasets.Dataset` into examples, trimming any padding by its attention mask.
 
-    Trailing tokens that are not targets never change a loss (attention is causal), so trailing padding may be cut
-    even where no attention mask says how long the row is.
+    Trailing tokens that are not targets never change a loss (attention is causal), so trailing padding may be
+    cut even where no attention mask says how long the row is.
 
     Raises:
         DataError: input_ids or labels are missing, or of unequal length.

@@ -121,9 +121,28 @@ def open_run(path: Path | str) -> RunFolder:
             f'"{path}" is no run' if exists else f'run "{path}" does not exist',
             where=str(folder.path),
             why="it has no config.json, which every run starts with" if exists else "there is no such folder",
-            fix=f"{nearest(folder.path.name, runs)}; or start one: lorascope prepare DATA --base MODEL --out {path}",
+            fix=f"{nearest(folder.path.name, runs)}; "
+            f"or start one: lorascope prepare DATA --base MODEL --out {path}",
         )
     )
+
+
+def adapter_of(run: RunFolder, which: str) -> Path:
+    """Find the adapter that a command's --adapter means.
+
+    Args:
+        run: A trained run.
+        which: "last", "best", or a path.
+
+    Raises:
+        RunError: The run has no such adapter.
+    """
+    if which == "last":
+        return require(run.adapter, stage="train", run=run)
+    if which == "best":
+        require(run.adapter, stage="train", run=run)
+        return require(run.adapter_best, stage="train", run=run)
+    return Path(which)
 
 
 def require(path: Path, *, stage: str, run: RunFolder) -> Path:

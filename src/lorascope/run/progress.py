@@ -1,4 +1,4 @@
-"""What a stage tells whoever is watching. Stages never print; the command line or a notebook shows these events."""
+"""What a stage tells whoever is watching. Stages never print; a terminal or a notebook shows these events."""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Where a run's numbers come from: versions, hashes and settings by stage, and whether a stage is up to date."""
+"""Where a run's numbers come from: versions, hashes, settings by stage; and which stage is up to date."""
 
 import importlib.metadata
 import json

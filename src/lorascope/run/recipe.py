@@ -59,8 +59,8 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
         path: The file; `config.json` of a run is one too.
 
     Returns:
-        The values as written; `make_recipe` validates them. A relative `data` or validation path that exists beside
-        the recipe is made absolute, so that a recipe runs from any folder.
+        The values as written; `make_recipe` validates them. A relative `data` or validation path that exists
+        beside the recipe is made absolute, so that a recipe runs from any folder.
 
     Raises:
         ConfigError: The file is missing, is no YAML or JSON, or holds no mapping.
@@ -109,7 +109,7 @@ def _parse(text: str, where: str) -> Any:
 
 
 def _parse_json(text: str, where: str) -> Any:
-    """JSON by its own rules: YAML would stumble over tabs and over characters written as two \\u escapes."""
+    """JSON by its own rules: YAML would stumble over tabs and over characters written as two escapes."""
     try:
         return json.loads(text, object_pairs_hook=_no_key_twice)
     except ValueError as error:
@@ -237,7 +237,7 @@ def _explain_one(entries: Sequence[Mapping[str, Any]], where: str) -> str:
 
 
 def _settings_path(location: Sequence[str]) -> tuple[str, list[str]]:
-    """Keep the parts of an error's location that are settings; pydantic adds one for each branch of a union."""
+    """Keep the parts of an error's location that are settings; pydantic adds one for a union's branch."""
     model: type[BaseModel] | None = Recipe
     kept: list[str] = []
     fields = list(Recipe.model_fields)

@@ -87,7 +87,7 @@ class EvalRecord:
 
 
 def append_line(path: Path, record: Any) -> None:
-    """Append one record as a JSON line and flush it to the operating system; non-finite numbers are a bug here."""
+    """Append one record as a JSON line and flush it to disk; non-finite numbers are a bug here."""
     line = _line(record)
     with disk_errors(path), path.open("a+b") as file:
         if file.tell() and not _ends_a_line(file):

@@ -63,14 +63,14 @@ class PrepareSection(Section):
     data, never more than the base model's context."""
 
     validation: Auto | Annotated[float, Field(gt=0, lt=1)] | Annotated[int, Field(ge=0)] | str = "auto"
-    """Examples held out: a number, a fraction, or a file of your own. `auto` is 10 %, at most 1,000; 0 is none.
-    Rows with the same prompt always stay on the same side."""
+    """Examples held out: a number, a fraction, or a file of your own. `auto` is 10 %, at most 1,000; 0 is
+    none. Rows with the same prompt always stay on the same side."""
 
     test: Annotated[int, Field(ge=0)] = 0
     """Examples held out a second time and never looked at in training."""
 
     max_dropped: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """Largest share of malformed rows that is accepted; it speaks only when more than 10 rows are malformed."""
+    """Largest share of malformed rows that is accepted; up to 10 of them always are."""
 
     @field_validator("validation", mode="before")
     @classmethod
@@ -103,7 +103,7 @@ class LoraSection(Section):
     """Dropout on the adapter's input in training."""
 
     target_modules: Auto | tuple[str, ...] = "auto"
-    """Layers that get an adapter, by the last part of their name. `auto` is every linear layer but the head."""
+    """Layers that get an adapter, by the end of their name. `auto` is every linear layer but the head."""
 
 
 class TrainSection(Section):
@@ -113,8 +113,8 @@ class TrainSection(Section):
     """Passes over the training split; fractions are allowed."""
 
     batch_size: PositiveInt = 16
-    """Examples in one optimizer step, over all processes. How they are laid out in passes is `row_tokens`' affair
-    and never changes the numbers."""
+    """Examples in one optimizer step, over all processes. How they are laid out in passes is `row_tokens`'
+    affair and never changes the numbers."""
 
     row_tokens: Auto | PositiveInt = "auto"
     """Token budget of one forward and backward pass, padding included. `auto` is 4,096, or 16,384 on an
@@ -136,15 +136,15 @@ class TrainSection(Section):
     """Gradients longer than this are scaled down to it; null does not clip."""
 
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
-    """Of the frozen weights and the forward pass; the adapter itself is always float32. `auto` is bf16 where the
-    hardware has it, else float32; fp16 (with loss scaling) only on CUDA and only when asked for."""
+    """Of the frozen weights and the forward pass; the adapter itself is always float32. `auto` is bf16 where
+    the hardware has it, else float32; fp16 (with loss scaling) only on CUDA and only when asked for."""
 
     checkpoint_activations: bool = False
     """Recompute activations in the backward pass: about a third slower, far less memory."""
 
     eval_steps: Auto | PositiveInt = "auto"
-    """Steps between evaluations of the train probe and the validation split. `auto` is about 20 evaluations, fewer
-    where they would pass 10 % of training time, never fewer than 5."""
+    """Steps between evaluations of the train probe and the validation split. `auto` is about 20 evaluations,
+    fewer where they would pass 10 % of training time, never fewer than 5."""
 
     eval_examples: PositiveInt = 200
     """Examples of each set in an evaluation during training; the last one uses all."""
@@ -169,10 +169,13 @@ class EvalSection(Section):
     """Examples in one forward pass; it never changes the loss."""
 
     generate: Annotated[int, Field(ge=0)] = 0
-    """Validation examples to answer freely by greedy decoding and match against their references; 0 is none."""
+    """Validation examples to answer by greedy decoding and match against their references; 0 is none."""
 
     max_new_tokens: PositiveInt = 128
     """Longest free answer, in tokens."""
+
+    group_by: str | None = None
+    """Column of the data to break losses and answers down by, as in `family` or `source`."""
 
 
 class CompareSection(Section):

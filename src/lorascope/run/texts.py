@@ -1,5 +1,6 @@
 """The texts of a run's examples: prepare/examples.parquet read back."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ class ExampleText:
         messages: Its turns, each with role, content and context.
         target_text: The text of its targets, without stop tokens.
         target_bytes: Length of that in UTF-8.
+        labels: The row's other short columns, by name.
     """
 
     example_id: str
@@ -24,6 +26,7 @@ class ExampleText:
     messages: tuple[dict[str, str], ...]
     target_text: str
     target_bytes: int
+    labels: dict[str, str]
 
 
 def read_texts(path: Path) -> list[ExampleText]:
@@ -35,7 +38,7 @@ def read_texts(path: Path) -> list[ExampleText]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = ["example_id", "split", "messages", "target_text", "target_bytes"]
+    columns = ["example_id", "split", "messages", "target_text", "target_bytes", "labels"]
     try:
         rows: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
     except (OSError, pa.ArrowException) as error:
@@ -47,4 +50,7 @@ def read_texts(path: Path) -> list[ExampleText]:
                 fix="run lorascope prepare again with --overwrite",
             )
         ) from error
-    return [ExampleText(**{**row, "messages": tuple(row["messages"])}) for row in rows]
+    return [
+        ExampleText(**{**row, "messages": tuple(row["messages"]), "labels": json.loads(row["labels"])})
+        for row in rows
+    ]

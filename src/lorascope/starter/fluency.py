@@ -1,5 +1,7 @@
 """Does the base write without repeating itself: seq-rep-4 over sampled continuations of unseen documents."""
 
+from typing import Any
+
 import torch
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
@@ -34,10 +36,11 @@ def sampled_continuations(
 ) -> list[list[int]]:
     """Sample at temperature 1, nothing cut off, until end-of-text; one continuation per text."""
     torch.manual_seed(seed)
+    generator: Any = model  # transformers types `generate` for its own mixin only
     found = []
     for text in texts:
         prompt = torch.tensor([tokenizer(text)["input_ids"][:prompt_tokens]])
-        ids = model.generate(
+        ids = generator.generate(
             input_ids=prompt,
             attention_mask=torch.ones_like(prompt),
             do_sample=True,

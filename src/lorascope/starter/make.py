@@ -4,16 +4,20 @@
 """
 
 import argparse
+import copy
 import json
 import platform
 import time
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lorascope.starter.documents import documents
 from lorascope.starter.tasks import dataset
+
+if TYPE_CHECKING:
+    from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 HERE = Path(__file__).resolve().parent
 NUM_HELD_OUT = 200
@@ -57,10 +61,7 @@ def make_base(
     out: Path, *, seed: int, num_documents: int, num_steps: int | None, resume: bool = False
 ) -> None:
     """Generate the documents, train tokenizer and model, save in bfloat16, measure, and write the record."""
-    import torch
-    from transformers import GPT2LMHeadModel
-
-    from lorascope.starter import fluency, pretrain
+    from lorascope.starter import pretrain
     from lorascope.starter.tokenizer import train_tokenizer
 
     start = time.perf_counter()
@@ -73,21 +74,19 @@ def make_base(
     held_out_BT = pretrain.packed_rows(unseen, tokenizer, plan.row_tokens)
     model = pretrain.new_model(plan, tokenizer)
     progress = pretrain.Progress(model, pretrain.optimizers(model, plan), [])
+    saved = out / "progress.pt"
     if resume:
-        progress.load(out / "progress.pt")
+        progress.load(saved)
     print(f"{num_documents} documents, {rows_BT.numel()} tokens, vocabulary {len(tokenizer)}", flush=True)
 
     def on_entry(entry: dict[str, float]) -> None:
         print(" ".join(f"{key}={value}" for key, value in entry.items()), flush=True)
         if entry["step"] % SAVE_STEPS == 0:
             save_base(model, tokenizer, out / "base")
-            progress.save(out / "progress.pt")
+            progress.save(saved)
 
     pretrain.pretrain(progress, rows_BT, held_out_BT, plan, on_entry)
     save_base(model, tokenizer, out / "base")
-    # What ships is measured: bfloat16 weights read back and computed in float32.
-    shipped = GPT2LMHeadModel.from_pretrained(out / "base", dtype=torch.float32).eval()
-    sampled = fluency.sampled_continuations(shipped, tokenizer, list(islice(unseen, 50)), seed=seed)
     record = {
         "command": "python -m lorascope.starter.make",
         "num_documents": num_documents,
@@ -96,34 +95,43 @@ def make_base(
         "vocabulary": len(tokenizer),
         "num_parameters": model.num_parameters(),
         "plan": asdict(plan),
-        "versions": {
-            "python": platform.python_version(),
-            **{n: version(n) for n in ("torch", "transformers", "tokenizers")},
-        },
-        "num_threads": torch.get_num_threads(),
         "training_s": progress.curve[-1]["seconds"],
         "duration_s": round(time.perf_counter() - start, 1),
-        "held_out_loss_as_shipped": round(pretrain.held_out_loss(shipped, held_out_BT), 4),
+        "curve": progress.curve,
+        **measured(out / "base", unseen, seed),
+    }
+    text = json.dumps(record, indent=1, allow_nan=False)
+    (out / "base_training.json").write_text(text + "\n", encoding="ascii")
+    saved.unlink(missing_ok=True)
+
+
+def measured(folder: Path, unseen: list[str], seed: int) -> dict[str, object]:
+    """What ships is measured: the bfloat16 weights of `folder`, read back and computed in float32."""
+    import torch
+    from transformers import AutoTokenizer, GPT2LMHeadModel
+
+    from lorascope.starter import fluency, pretrain
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
+    model.eval()
+    rows_BT = pretrain.packed_rows(unseen, tokenizer, pretrain.Plan().row_tokens)
+    sampled = fluency.sampled_continuations(model, tokenizer, unseen[:50], seed=seed)
+    names = ("torch", "transformers", "tokenizers")
+    found = {
+        "held_out_loss_as_shipped": round(pretrain.held_out_loss(model, rows_BT), 4),
         "fluency": fluency.fluency(sampled),
         "sampled": [tokenizer.decode(ids) for ids in sampled[:5]],
-        "curve": progress.curve,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in names}},
+        "num_threads": torch.get_num_threads(),
     }
-    (out / "base_training.json").write_text(
-        json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="ascii"
-    )
-    print(
-        json.dumps({key: record[key] for key in ("duration_s", "held_out_loss_as_shipped", "fluency")}),
-        flush=True,
-    )
+    print(found["held_out_loss_as_shipped"], found["fluency"], flush=True)
+    return found
 
 
-def save_base(model, tokenizer, folder: Path) -> None:  # type: ignore[no-untyped-def]
+def save_base(model: "GPT2LMHeadModel", tokenizer: "PreTrainedTokenizerFast", folder: Path) -> None:
     """Save a bfloat16 copy and the tokenizer, readable by everybody who may read the package."""
-    import copy
-
-    import torch
-
-    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
+    copy.deepcopy(model).bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     for path in folder.iterdir():
         path.chmod(0o644)

@@ -16,7 +16,7 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 def orthogonalised(matrix_IO: Tensor, num_iterations: int = 5) -> Tensor:
     """U V' of the matrix U S V', approximately. I and O: in- and out-features."""
     wide = matrix_IO.shape[0] <= matrix_IO.shape[1]
-    x = matrix_IO if wide else matrix_IO.T
+    x: Tensor = matrix_IO if wide else matrix_IO.T
     x = x / (x.norm() + 1e-7)
     for _ in range(num_iterations):
         gram = x @ x.T

@@ -75,7 +75,7 @@ def mean_loss(model: GPT2LMHeadModel, rows_BT: Tensor, first_position: int = 0) 
     hidden_BTD = model.transformer(
         input_ids=inputs_BT, position_ids=positions_T[None], use_cache=False
     ).last_hidden_state
-    slices = zip(hidden_BTD.split(2), rows_BT[:, 1:].split(2), strict=True)
+    slices = zip(torch.split(hidden_BTD, 2), torch.split(rows_BT[:, 1:], 2), strict=True)
     losses = [
         F.cross_entropy(model.lm_head(h).flatten(0, 1), t.flatten(), reduction="sum") for h, t in slices
     ]
@@ -87,11 +87,11 @@ def row_batches(num_rows: int, plan: Plan) -> Iterator[Tensor]:
     generator = torch.Generator().manual_seed(plan.seed)
     while True:
         order = torch.randperm(num_rows, generator=generator)
-        yield from order[: num_rows // plan.rows_per_step * plan.rows_per_step].split(plan.rows_per_step)
+        yield from order[: num_rows // plan.rows_per_step * plan.rows_per_step].view(-1, plan.rows_per_step)
 
 
 def learning_rate(step: int, plan: Plan) -> float:
-    """Linear warmup, constant, linear decay to zero: a longer training begins with the same steps as a shorter."""
+    """Linear warmup, constant, linear decay to zero; trainings of all lengths begin with the same steps."""
     rising, falling = (step + 1) / plan.warmup_steps, (plan.num_steps - step) / plan.decay_steps
     return plan.learning_rate * min(1.0, rising, falling)
 
@@ -110,7 +110,9 @@ def optimizers(model: GPT2LMHeadModel, plan: Plan) -> list[torch.optim.Optimizer
 @torch.no_grad()
 def held_out_loss(model: GPT2LMHeadModel, rows_BT: Tensor, rows_per_pass: int = 8) -> float:
     """Mean nats per token over rows that are never trained on."""
-    total = sum(float(mean_loss(model, part)) * len(part) for part in rows_BT.split(rows_per_pass))
+    total = 0.0
+    for part in torch.split(rows_BT, rows_per_pass):
+        total += float(mean_loss(model, part)) * len(part)
     return total / len(rows_BT)
 
 

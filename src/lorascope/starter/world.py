@@ -44,8 +44,9 @@ TRADES = {
     "mason": ("chisel", "quarry", "bricks"),
 }
 GOODS = words(
-    "loaf cheese pie apple onion cake egg pear hammer saw spade needle brush axe net rake coat hat scarf shirt "
-    "dress belt cap apron table chair stool bench bed desk flute drum fiddle harp horn bell candle jar basket rope"
+    "loaf cheese pie apple onion cake egg pear hammer saw spade needle brush axe net rake coat hat scarf "
+    "shirt dress belt cap apron table chair stool bench bed desk flute drum fiddle harp horn bell candle "
+    "jar basket rope"
 )
 NUM_PEOPLE = 48
 TOWNS_PER_LAND = 2

@@ -1,0 +1,1 @@
+"""Adapter and split -> one score per example, then metrics with intervals."""

@@ -1,0 +1,104 @@
+"""Free answers to validation prompts, matched against their references."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lorascope.lm.generate import Answer, Decoding, generate
+from lorascope.lm.pair import Pair
+from lorascope.lm.template import Message, Template
+from lorascope.metrics.text_match import exact_match, token_f1
+from lorascope.metrics.uncertainty import mean_interval, proportion_interval
+from lorascope.run.texts import ExampleText
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """An answer beside its reference.
+
+    Attributes:
+        example_id: Of the example.
+        group: Its group, "" where nothing is grouped.
+        answer: What the model said.
+        reference: What the data says.
+        exact: Whether they are the same after normalisation.
+        f1: Overlap of their words, 0 to 1.
+    """
+
+    example_id: str
+    group: str
+    answer: Answer
+    reference: str
+    exact: bool
+    f1: float
+
+
+def answer_freely(
+    model: Any,
+    pair: Pair,
+    template: Template,
+    texts: Sequence[ExampleText],
+    decoding: Decoding,
+    *,
+    batch_size: int,
+    group_by: str | None,
+    advance: Callable[[int], None],
+) -> list[Matched]:
+    """Answer the last turn of each example and compare with its reference.
+
+    Args:
+        model: The pair's model, adapter on or off.
+        pair: For its tokenizer.
+        template: The run's.
+        texts: The examples.
+        decoding: How to decode.
+        batch_size: Prompts decoded together.
+        group_by: Name of the label to group by.
+        advance: Told how many were just answered.
+    """
+    prompts = [template.encode_prompt([Message(**m) for m in text.messages[:-1]]) for text in texts]
+    answers = generate(
+        model,
+        pair.tokenizer,
+        prompts,
+        decoding,
+        stop_ids=template.stop_ids,
+        batch_size=batch_size,
+        advance=advance,
+    )
+    matched = []
+    for text, answer in zip(texts, answers, strict=True):
+        reference = text.messages[-1]["content"]
+        matched.append(
+            Matched(
+                example_id=text.example_id,
+                group=text.labels.get(group_by, "") if group_by else "",
+                answer=answer,
+                reference=reference,
+                exact=exact_match(answer.text, reference),
+                f1=token_f1(answer.text, reference),
+            )
+        )
+    return matched
+
+
+def answer_measures(matched: Sequence[Matched], decoding: Decoding) -> dict[str, Any]:
+    """Exact match, token F1 and the share that ended by a stop token, each with its interval, also by group."""
+    groups = sorted({one.group for one in matched} - {""})
+    return {
+        "decoding": decoding.name,
+        "max_new_tokens": decoding.max_new_tokens,
+        **_rates(matched),
+        "by_group": {group: _rates([one for one in matched if one.group == group]) for group in groups},
+    }
+
+
+def _rates(matched: Sequence[Matched]) -> dict[str, Any]:
+    num = len(matched)
+    return {
+        "num_examples": num,
+        "exact_match": proportion_interval(sum(one.exact for one in matched), num).as_dict(),
+        "token_f1": mean_interval([one.f1 for one in matched]).as_dict() if num > 1 else None,
+        "stopped": proportion_interval(sum(one.answer.stopped for one in matched), num).as_dict(),
+        "empty": sum(not one.answer.text.strip() for one in matched),
+    }
