@@ -11,9 +11,102 @@ from typing import Any
 from lorascope.errors import RunError, explain
 from lorascope.run.folder import RunFolder, require
 from lorascope.run.progress import SILENT, Observer
+from lorascope.run.provenance import read_provenance
 from lorascope.run.recipe import make_recipe, with_overrides
 from lorascope.run.records import read_json
 from lorascope.run.sections import Recipe
+
+
+SKIPPABLE = ("eval", "compare", "export")
+"""Stages that `run` may leave out; everything else is needed by what follows it."""
+
+
+def run_all(
+    run: RunFolder,
+    recipe: Recipe,
+    *,
+    merged: Path | None = None,
+    skip: Sequence[str] = (),
+    overwrite: bool = False,
+    resume: bool = False,
+    observer: Observer = SILENT,
+) -> dict[str, Any]:
+    """Go through every stage, skipping what is up to date.
+
+    Args:
+        run: Where to; it need not exist.
+        recipe: As asked for.
+        merged: Where the merged model goes; RUN/merged where None.
+        skip: Of `SKIPPABLE`, what to leave out.
+        overwrite: Make finished stages again.
+        resume: Continue an interrupted training.
+        observer: Told about progress.
+
+    Returns:
+        What each stage returned, by its name, and "report": the path of the page.
+
+    Raises:
+        LorascopeError: The first stage that fails; what was finished before it stays.
+    """
+    from lorascope.check.stage import check_run
+    from lorascope.compare.stage import compare_run
+    from lorascope.diagnose.stage import diagnose_run
+    from lorascope.eval.stage import eval_run
+    from lorascope.export.stage import export_run
+    from lorascope.prepare.stage import prepare_run
+    from lorascope.report.stage import report_run
+
+    results: dict[str, Any] = {"prepare": prepare_run(run, recipe, overwrite=overwrite, observer=observer)}
+    recipe = _settled(run, recipe)
+    results["check"] = check_run(run, recipe, observer=observer)
+    observer.note(f"check: {results['check']['first_line']}")
+    results["train"] = train_checked(run, recipe, overwrite=overwrite, resume=resume, observer=observer)
+    if "eval" not in skip:
+        results["eval"] = eval_run(run, recipe, overwrite=overwrite, observer=observer)
+    if "compare" not in skip:
+        results["compare"] = compare_run(run, recipe, overwrite=overwrite, observer=observer)
+    if "export" not in skip:
+        target = merged or run.path / "merged"
+        results["export"] = export_run(run, recipe, merged=target, overwrite=overwrite, observer=observer)
+    results["diagnose"] = diagnose_run(run)
+    results["report"] = str(report_run(run))
+    return results
+
+
+def repeated_differently(run: RunFolder, source: Path | None) -> list[str]:
+    """Name what differs between a run and the one whose config.json it repeats.
+
+    Args:
+        run: Finished.
+        source: The recipe it was made from; only a config.json with its provenance.json beside it can be compared.
+
+    Returns:
+        One sentence per hash or version that differs; empty where all agree or nothing is repeated.
+    """
+    if source is None or source.name != "config.json":
+        return []
+    theirs = read_provenance(RunFolder(source.parent))["stages"]
+    ours = read_provenance(run)["stages"]
+    found = []
+    for stage in ("prepare", "train"):
+        before, after = theirs.get(stage, {}), ours.get(stage, {})
+        for part in ("inputs", "versions"):
+            for name, value in before.get(part, {}).items():
+                now = after.get(part, {}).get(name)
+                if now != value:
+                    found.append(f"{stage}: {name} was {_short(value)}, now {_short(now)}")
+    return list(dict.fromkeys(found))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text[:12] if len(text) == 64 else text
+
+
+def _settled(run: RunFolder, recipe: Recipe) -> Recipe:
+    """The recipe with what prepare has settled: later stages want its numbers, not "auto"."""
+    stored = make_recipe(read_json(run.config), str(run.config))
+    return recipe.model_copy(update={"prepare": stored.prepare})
 
 
 def train_checked(

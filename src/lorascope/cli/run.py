@@ -1,5 +1,117 @@
 """`lorascope run`."""
 
+from pathlib import Path
+from typing import Annotated, Any
 
-def run() -> None:
-    """TODO."""
+import typer
+
+from lorascope.cli.options import JsonOption, OverwriteOption, SetOption
+
+
+def run(
+    target: Annotated[
+        Path, typer.Argument(help="A recipe (YAML, or the config.json of a run) or a data file.", metavar="RECIPE|DATA")
+    ],
+    base: Annotated[str | None, typer.Option(help="Base model: a Hub id such as gpt2, or a folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME where not given.")] = None,
+    merged: Annotated[Path | None, typer.Option(help="Where the merged model goes; RUN/merged where not given.")] = None,
+    skip: Annotated[list[str], typer.Option(help="Leave out eval, compare or export; may be repeated.")] = [],  # noqa: B006
+    settings: SetOption = [],  # noqa: B006
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Do everything: prepare, check, train, eval, compare, export, diagnose, report.
+
+    Stages that are up to date are skipped, so the same command continues where an earlier one stopped.
+    """
+    from lorascope.errors import ConfigError, explain, nearest
+    from lorascope.pipeline import SKIPPABLE
+    from lorascope.run.recipe import is_recipe_file, read_recipe_file, with_overrides
+
+    for name in skip:
+        if name not in SKIPPABLE:
+            raise ConfigError(
+                explain(
+                    f'--skip "{name}" is not possible',
+                    where="command line, --skip",
+                    why="later stages read what it writes, or there is no such stage",
+                    fix=nearest(name, SKIPPABLE),
+                )
+            )
+    from_recipe = is_recipe_file(target)
+    values = read_recipe_file(target) if from_recipe else {"data": str(target)}
+    values = {**values, **({"base": base} if base is not None else {})}
+    name = target.parent.name if target.name == "config.json" else target.stem
+    folder = out or Path("runs") / name
+    source = target if from_recipe else None
+    go(with_overrides(values, settings), folder, merged, skip, resume, overwrite, as_json, source=source)
+
+
+def go(
+    values: dict[str, Any],
+    out: Path,
+    merged: Path | None,
+    skip: list[str],
+    resume: bool,
+    overwrite: bool,
+    as_json: bool,
+    *,
+    source: Path | None,
+) -> None:
+    """Run all stages and print what came of it."""
+    import sys
+
+    from lorascope.cli.display import TrainingObserver, print_json
+    from lorascope.pipeline import repeated_differently, run_all
+    from lorascope.run.folder import RunFolder
+    from lorascope.run.recipe import make_recipe
+    from lorascope.train.signals import Interrupted
+
+    where = "command line" if source is None else str(source)
+    folder = RunFolder(out)
+    recipe = make_recipe(values, where)
+    observer = TrainingObserver()
+    try:
+        results = run_all(
+            folder, recipe, merged=merged, skip=skip, overwrite=overwrite, resume=resume, observer=observer
+        )
+    except Interrupted as stop:
+        typer.echo(f"{stop}; continue with the same command and --resume", err=True)
+        sys.exit(stop.code)
+    differences = repeated_differently(folder, source)
+    if as_json:
+        print_json({"run": str(out), **results, "differs_from_repeated_run": differences})
+        return
+    for line in differences:
+        typer.echo(f"differs from the run it repeats: {line}")
+    for line in summary(results, out):
+        typer.echo(line)
+
+
+def summary(results: dict[str, Any], out: Path) -> list[str]:
+    """What the run came to, as a short table."""
+    from lorascope.cli.display import duration
+
+    train, diagnosis = results["train"], results["diagnose"]
+    rows = [("", "base", "adapter")]
+    if "eval" in results:
+        base, adapter = results["eval"]["base"], results["eval"]["adapter"]
+        for label, key, form in (
+            ("validation loss", "eval_loss", ".3f"),
+            ("perplexity", "perplexity", ",.2f"),
+            ("bits per byte", "bits_per_byte", ".3f"),
+            ("token accuracy", "token_accuracy", ".1%"),
+        ):
+            rows.append((label, *("-" if one[key] is None else format(one[key], form) for one in (base, adapter))))
+        if base["answers"] and adapter["answers"]:
+            for label, key in (("exact match", "exact_match"), ("ended by stop token", "stopped")):
+                rows.append((label, *(f"{one['answers'][key]['estimate']:.1%}" for one in (base, adapter))))
+    lines = [""] + [f"  {label:22}{base:>12}{adapter:>12}" for label, base, adapter in rows]
+    lines += [
+        "",
+        f"trained {train['steps']:,} steps in {duration(train['step_seconds'])}; verdict: {diagnosis['verdict']}",
+    ]
+    if "export" in results:
+        lines.append(f"merged model, proven equal: {results['export']['target']}")
+    return [*lines, f"report: {results['report']}"]

@@ -8,7 +8,13 @@ import numpy as np
 
 from lorascope.errors import UndefinedMetric
 from lorascope.lm.score import ExampleScores
-from lorascope.metrics.likelihood import bits_per_byte, mean_nll, mean_of_batch_losses, perplexity, token_accuracy
+from lorascope.metrics.likelihood import (
+    bits_per_byte,
+    mean_nll,
+    mean_of_batch_losses,
+    perplexity,
+    token_accuracy,
+)
 from lorascope.metrics.uncertainty import Interval, exp_interval, paired_ratio_difference, ratio_interval
 
 
@@ -31,7 +37,9 @@ def split_measures(scores: ExampleScores, target_bytes_N: np.ndarray, batch_size
         "eval_loss": loss,
         "eval_loss_interval": interval,
         "perplexity": None if loss is None else _value("perplexity", why, lambda: perplexity(loss)),
-        "perplexity_interval": _interval("perplexity_interval", why, lambda: exp_interval(ratio_interval(nll, tokens))),
+        "perplexity_interval": _interval(
+            "perplexity_interval", why, lambda: exp_interval(ratio_interval(nll, tokens))
+        ),
         "bits_per_byte": _value("bits_per_byte", why, lambda: bits_per_byte(nll, target_bytes_N)),
         "token_accuracy": _value("token_accuracy", why, lambda: token_accuracy(scores.num_correct_N, tokens)),
         "mean_of_batch_losses": _value(

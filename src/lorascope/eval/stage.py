@@ -62,7 +62,12 @@ class Evaluated:
 
 
 def eval_run(
-    run: RunFolder, recipe: Recipe, *, adapter: str = "last", overwrite: bool = False, observer: Observer = SILENT
+    run: RunFolder,
+    recipe: Recipe,
+    *,
+    adapter: str = "last",
+    overwrite: bool = False,
+    observer: Observer = SILENT,
 ) -> dict[str, Any]:
     """Evaluate a trained run and write eval/.
 
@@ -163,7 +168,9 @@ def _answers(model: Any, pair: Pair, work: Work, name: str, observer: Observer) 
     section = work.section
     if not section.generate or work.template is None:
         return []
-    known = [work.texts[e.example_id] for e in work.examples if e.example_id in work.texts][: section.generate]
+    known = [work.texts[e.example_id] for e in work.examples if e.example_id in work.texts][
+        : section.generate
+    ]
     with observer.task(f"answers of {name}", len(known), "prompts") as advance:
         return answer_freely(
             model,
@@ -177,10 +184,14 @@ def _answers(model: Any, pair: Pair, work: Work, name: str, observer: Observer) 
         )
 
 
-def _measures(pair: Pair, work: Work, name: str, scores: ExampleScores, matched: Sequence[Matched]) -> dict[str, Any]:
+def _measures(
+    pair: Pair, work: Work, name: str, scores: ExampleScores, matched: Sequence[Matched]
+) -> dict[str, Any]:
     section = work.section
     target_bytes, origin = _target_bytes(work, pair.tokenizer)
-    groups = [work.texts[e.example_id].labels.get(section.group_by or "", "") for e in work.examples if work.texts]
+    groups = [
+        work.texts[e.example_id].labels.get(section.group_by or "", "") for e in work.examples if work.texts
+    ]
     return {
         "schema": 1,
         "model": name,
@@ -192,7 +203,9 @@ def _measures(pair: Pair, work: Work, name: str, scores: ExampleScores, matched:
         "bytes_from": origin,
         "adapter": str(pair.adapter) if name == "adapter" else None,
         "by_group": by_group(scores, groups) if section.group_by and groups else {},
-        "answers": answer_measures(matched, Decoding(max_new_tokens=section.max_new_tokens)) if matched else None,
+        "answers": answer_measures(matched, Decoding(max_new_tokens=section.max_new_tokens))
+        if matched
+        else None,
         "answers_why": None if matched else "eval.generate is 0, or the texts of this dataset are not known",
     }
 
@@ -202,9 +215,12 @@ def _target_bytes(work: Work, tokenizer: Any) -> tuple[np.ndarray, str]:
     if work.texts:
         return np.array([work.texts[e.example_id].target_bytes for e in work.examples]), "the source text"
     decoded = (
-        tokenizer.decode(e.labels[e.labels != IGNORE].tolist(), skip_special_tokens=True) for e in work.examples
+        tokenizer.decode(e.labels[e.labels != IGNORE].tolist(), skip_special_tokens=True)
+        for e in work.examples
     )
-    return np.array([len(text.encode("utf-8", errors="replace")) for text in decoded]), "decoded target tokens"
+    return np.array(
+        [len(text.encode("utf-8", errors="replace")) for text in decoded]
+    ), "decoded target tokens"
 
 
 def _rows(work: Work, scores: ExampleScores, matched: Sequence[Matched]) -> list[dict[str, Any]]:

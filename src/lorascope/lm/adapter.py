@@ -84,7 +84,9 @@ def attach_adapter(
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads an attribute that transformers renamed
+        warnings.simplefilter(
+            "ignore", FutureWarning
+        )  # peft 0.21 reads an attribute that transformers renamed
         torch.manual_seed(seed)
         return peft.get_peft_model(model, config)
 
@@ -151,16 +153,24 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise _refusal(f"{CONFIG} cannot be read", folder, str(error), "restore the file from a copy") from error
+        raise _refusal(
+            f"{CONFIG} cannot be read", folder, str(error), "restore the file from a copy"
+        ) from error
     if config.get("peft_type") != "LORA":
         kind = str(config.get("peft_type"))
-        raise _refusal(f"the adapter is of type {kind}", folder, "only LoRA is loaded here", "use a LoRA adapter")
+        raise _refusal(
+            f"the adapter is of type {kind}", folder, "only LoRA is loaded here", "use a LoRA adapter"
+        )
     if "auto_map" in config or any(folder.glob("*.py")):
-        raise _refusal("the adapter brings code", folder, "foreign code is never run", "remove auto_map and .py files")
+        raise _refusal(
+            "the adapter brings code", folder, "foreign code is never run", "remove auto_map and .py files"
+        )
     if not (folder / WEIGHTS).is_file():
         pickled = any(folder.glob("*.bin"))
         why = "its weights are a pickle, which can run code" if pickled else f"{WEIGHTS} is missing"
-        raise _refusal("the adapter has no safetensors weights", folder, why, "save it with safe_serialization=True")
+        raise _refusal(
+            "the adapter has no safetensors weights", folder, why, "save it with safe_serialization=True"
+        )
     return config
 
 
@@ -189,7 +199,9 @@ def load_adapter(base_model: Any, folder: Path, base: str) -> Any:
     try:
         stored = load_file(str(folder / WEIGHTS))
     except (SafetensorError, OSError) as error:
-        raise _refusal(f"{WEIGHTS} cannot be read", folder, str(error)[:100], "restore it from a copy") from error
+        raise _refusal(
+            f"{WEIGHTS} cannot be read", folder, str(error)[:100], "restore it from a copy"
+        ) from error
     refuse_non_finite(stored, where=str(folder))
     wanted = config.get("target_modules") or []
     if isinstance(wanted, list):
@@ -230,7 +242,9 @@ def _refuse_other_shapes(
         if layer is None or kind not in ("A.weight", "B.weight"):
             continue
         weight = layer.weight.T if isinstance(layer, Conv1D) else layer.weight
-        expected, found = (weight.shape[1], tensor.shape[1]) if kind[0] == "A" else (weight.shape[0], tensor.shape[0])
+        expected, found = (
+            (weight.shape[1], tensor.shape[1]) if kind[0] == "A" else (weight.shape[0], tensor.shape[0])
+        )
         if expected != found:
             trained_on = config.get("base_model_name_or_path") or "an unnamed model"
             raise _refusal(
@@ -241,11 +255,15 @@ def _refuse_other_shapes(
             )
 
 
-def _refuse_incomplete(stored: dict[str, torch.Tensor], loaded: dict[str, torch.Tensor], folder: Path) -> None:
+def _refuse_incomplete(
+    stored: dict[str, torch.Tensor], loaded: dict[str, torch.Tensor], folder: Path
+) -> None:
     missing, extra = sorted(set(loaded) - set(stored)), sorted(set(stored) - set(loaded))
     if missing or extra:
         shown = ", ".join((missing or extra)[:3])
-        problem = f"{len(missing)} tensors are missing" if missing else f"{len(extra)} tensors belong to no layer"
+        problem = (
+            f"{len(missing)} tensors are missing" if missing else f"{len(extra)} tensors belong to no layer"
+        )
         raise _refusal(
             f"the adapter does not fit: {problem}: {shown}",
             folder,

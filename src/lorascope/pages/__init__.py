@@ -1,1 +1,1 @@
-"""HTML and SVG pieces that check, watch, compare, prefer and report share: data in, self-contained markup out."""
+"""HTML and SVG pieces that the stages share: data in, self-contained markup out."""

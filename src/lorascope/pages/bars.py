@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-from lorascope.pages.frame import drop, figure, percent, place, plot
+from lorascope.pages.frame import drop, figure, percent, place, plot, x_ticks
 from lorascope.pages.markup import Html, join, tag
-from lorascope.pages.number import interval_text, number_text, tick_texts
+from lorascope.pages.number import interval_text, number_text
 from lorascope.pages.scale import Scale, linear_scale
 from lorascope.pages.series import Marker
 
@@ -116,17 +116,10 @@ def bar_chart(
     shown = [v for v in (*values, *lows, *highs, reference) if v is not None and math.isfinite(v)]
     scale = linear_scale(shown, zero=marks == "bars")
     rows = []
-    for index, label in enumerate(labels):
-        value, low, high = values[index], lows[index], highs[index]
+    for index, (label, value, low, high) in enumerate(zip(labels, values, lows, highs, strict=True)):
         text = texts[index] if texts else _bar_text(value, low, high)
         drawing = _bar_marks(value, low, high, scale, marks, f"ls-c{colors[index]}")
-        line = _upright(scale, reference, "ls-reference") if reference is not None else ""
-        missing = " ls-missing" if value is None else "" if math.isfinite(value) else " ls-broken"
-        track = tag("span", line, drawing, class_="ls-track", aria_hidden="true")
-        name = tag("span", label, class_="ls-bar-label")
-        rows.append(
-            tag("li", name, track, tag("span", text, class_=f"ls-bar-value{missing}"), class_="ls-bar-row")
-        )
+        rows.append(_bar_row(label, value, text, join([_reference(scale, reference), drawing])))
     return tag(
         "figure",
         tag("div", title, class_="ls-figure-title") if title else "",
@@ -142,6 +135,24 @@ def _bin(count: int, left: float, right: float, what: str, x_scale: Scale, y_sca
     top, ends = drop(y_scale, count), (place(x_scale, left), place(x_scale, right))
     hover = tag("title", f"{number_text(left)} to {number_text(right)}: {count:,} {what}")
     return tag("path", hover, d=f"M{ends[0]} 1000V{top}H{ends[1]}V1000Z", class_="ls-bin")
+
+
+def _bar_row(label: str, value: float | None, text: str, drawing: Html) -> Html:
+    """One row: name, marks, numbers. The numbers are the content; the marks are hidden from those who hear it."""
+    missing = " ls-missing" if value is None else "" if math.isfinite(value) else " ls-broken"
+    return tag(
+        "li",
+        tag("span", label, class_="ls-bar-label"),
+        tag("span", drawing, class_="ls-track", aria_hidden="true"),
+        tag("span", text, class_=f"ls-bar-value{missing}"),
+        class_="ls-bar-row",
+    )
+
+
+def _reference(scale: Scale, value: float | None) -> Html:
+    if value is None:
+        return Html("")
+    return tag("span", class_="ls-reference", style=f"left:{percent(scale.share(value))}")
 
 
 def _bar_text(value: float | None, low: float | None, high: float | None) -> str:
@@ -178,19 +189,5 @@ def _order(marks: str) -> int:
 
 
 def _bar_axis(scale: Scale) -> Html:
-    texts = tick_texts(scale.ticks)
-    ticks = [
-        tag(
-            "span",
-            text,
-            class_="ls-x ls-alt" if i % 2 else "ls-x",
-            style=f"left:{percent(scale.share(tick))}",
-        )
-        for i, (tick, text) in enumerate(zip(scale.ticks, texts, strict=True))
-    ]
-    track = tag("span", join(ticks), class_="ls-track")
+    track = tag("span", x_ticks(scale), class_="ls-track")
     return tag("li", track, class_="ls-bar-row ls-bar-axis", aria_hidden="true")
-
-
-def _upright(scale: Scale, value: float, kind: str) -> Html:
-    return tag("span", class_=kind, style=f"left:{percent(scale.share(value))}")

@@ -87,7 +87,7 @@ def section(id: str, title: str, body: Html | Sequence[Html], lead: str | Html |
 
 
 def fragment(body: Html | Sequence[Html]) -> Html:
-    """Wrap pieces for a notebook cell: the same look, with a stylesheet that touches nothing else on the page.
+    """Wrap pieces for a notebook cell: the same look, with a stylesheet that touches nothing around it.
 
     Args:
         body: The pieces.

@@ -84,7 +84,7 @@ def plot(
     Returns:
         The plot.
     """
-    x_texts, y_texts = tick_texts(x_scale.ticks), tick_texts(y_scale.ticks)
+    y_texts = tick_texts(y_scale.ticks)
     shown = [marker for marker in markers if 0 <= x_scale.share(marker.x) <= 1]
     labels, num_rows = _marker_labels(shown, x_scale)
     left_ch = max((len(text) for text in y_texts), default=1)
@@ -107,16 +107,7 @@ def plot(
         "div",
         svg,
         join(_y_tick(y_scale, tick, text) for tick, text in zip(y_scale.ticks, y_texts, strict=True)),
-        join(
-            tag(
-                "span",
-                text,
-                class_="ls-x ls-alt" if index % 2 else "ls-x",
-                style=f"left:{percent(x_scale.share(tick))}",
-                aria_hidden="true",
-            )
-            for index, (tick, text) in enumerate(zip(x_scale.ticks, x_texts, strict=True))
-        ),
+        x_ticks(x_scale),
         labels,
         over or "",
         class_=f"ls-plot {kind}".strip(),
@@ -177,6 +168,28 @@ def figure(
     )
 
 
+def x_ticks(scale: Scale) -> Html:
+    """Write the marked values below a horizontal axis; phones show every other one.
+
+    Args:
+        scale: The axis.
+
+    Returns:
+        One span per mark, placed by percent in the box around them.
+    """
+    texts = tick_texts(scale.ticks)
+    return join(
+        tag(
+            "span",
+            text,
+            class_="ls-x ls-alt" if index % 2 else "ls-x",
+            style=f"left:{percent(scale.share(tick))}",
+            aria_hidden="true",
+        )
+        for index, (tick, text) in enumerate(zip(scale.ticks, texts, strict=True))
+    )
+
+
 def _grid(y_scale: Scale) -> str:
     return "".join(f"M0 {drop(y_scale, tick)}H{SIZE}" for tick in y_scale.ticks)
 
@@ -187,7 +200,7 @@ def _y_tick(y_scale: Scale, tick: float, text: str) -> Html:
 
 
 def _marker_labels(markers: Sequence[Marker], x_scale: Scale) -> tuple[Html, int]:
-    """The labels of vertical lines, each in the first row where it meets no other, and how many rows they take."""
+    """Labels of vertical lines, each in the first row where it meets no other, and the number of rows."""
     row_ends: list[float] = []
     labels = []
     for marker in sorted(markers):

@@ -55,22 +55,26 @@ def heat_strip(
         role="img",
         aria_label=summary,
     )
-    key = tag(
-        "div",
-        tag("span", number_text(lowest)),
-        tag("span", class_="ls-ramp"),
-        tag("span", number_text(highest)),
-        tag("span", label, class_="ls-soft"),
-        class_="ls-heat-key",
-        aria_hidden="true",
-    )
     return tag(
         "figure",
         tag("div", title, class_="ls-figure-title") if title else "",
         strip,
-        key,
+        _key(lowest, highest, label),
         tag("figcaption", caption) if caption else "",
         class_="ls-chart ls-heat",
+    )
+
+
+def _key(low: float, high: float, label: str) -> Html:
+    """The lightest and the darkest shade with their values."""
+    return tag(
+        "div",
+        tag("span", number_text(low)),
+        tag("span", class_="ls-ramp"),
+        tag("span", number_text(high)),
+        tag("span", label, class_="ls-soft"),
+        class_="ls-heat-key",
+        aria_hidden="true",
     )
 
 
@@ -83,5 +87,6 @@ def _cell(value: float | None, name: str, left: float, width: float, low: float,
     else:
         share = (value - low) / (high - low) if high > low else 0.5
         kind, shade, text = "ls-cell", f"{0.06 + 0.94 * min(1.0, max(0.0, share)):.3f}", number_text(value)
-    place = {"x": f"{left:.2f}", "y": 0, "width": f"{width:.2f}", "height": 10}
-    return tag("rect", tag("title", f"{name}: {text}"), class_=kind, fill_opacity=shade, **place)
+    hover = tag("title", f"{name}: {text}")
+    x, wide = f"{left:.2f}", f"{width:.2f}"
+    return tag("rect", hover, x=x, y=0, width=wide, height=10, class_=kind, fill_opacity=shade)

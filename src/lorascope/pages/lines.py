@@ -103,7 +103,8 @@ def _plot(
 
 def _line(series: Series, parts: Parts, color: str, x_scale: Scale, y_scale: Scale) -> Html:
     """The runs of one series; a run of one point becomes a dot, because a line of length 0 is invisible."""
-    line, dots = [], []
+    line: list[str] = []
+    dots: list[str] = []
     for run in parts.runs:
         kept = thinned(run, x_scale.low, x_scale.high, _COLUMNS)
         places = [f"{place(x_scale, point.x)} {drop(y_scale, point.y)}" for point in kept]
@@ -157,7 +158,7 @@ def _odd_marks(parts: Parts, x_scale: Scale) -> Html:
 
 
 def _end_labels(drawn: list[tuple[Series, Parts, str]], y_scale: Scale, height: int) -> tuple[Html, float]:
-    """Names at the right end of the lines, pushed apart where they would overlap; none where they do not fit."""
+    """Names at the right end of the lines, pushed apart where they would meet; none where they do not fit."""
     ends = [
         (1 - y_scale.share(parts.runs[-1][-1].y), one.name, f"ls-{one.style} {color}")
         for one, parts, color in drawn
@@ -178,7 +179,7 @@ def _end_labels(drawn: list[tuple[Series, Parts, str]], y_scale: Scale, height: 
 
 
 def _spread(tops: list[float], gap: float) -> list[float]:
-    """Push labels apart to a least distance; those that would meet stand evenly around their common middle."""
+    """Push labels apart to a least distance; those that would meet stand evenly around their middle."""
     groups: list[list[float]] = []
     for top in tops:
         groups.append([top])
@@ -234,10 +235,9 @@ def _summary(series: Series, parts: Parts) -> str:
     if not points:
         return f"{series.name}: no value."
     lowest = min(points, key=lambda point: point.y)
-    return (
-        f"{series.name}: {len(points):,} values, from {number_text(points[0].y)} to {number_text(points[-1].y)}, "
-        f"lowest {number_text(lowest.y)} at {number_text(lowest.x)}."
-    )
+    ends = f"from {number_text(points[0].y)} to {number_text(points[-1].y)}"
+    least = f"lowest {number_text(lowest.y)} at {number_text(lowest.x)}"
+    return f"{series.name}: {len(points):,} values, {ends}, {least}."
 
 
 def _data(series: Sequence[Series]) -> str:

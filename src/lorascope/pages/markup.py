@@ -13,7 +13,7 @@ _VOID = frozenset({"br", "hr", "input", "link", "meta"})
 
 
 class Html(str):
-    """Markup that is already safe. Adding a plain string to it gives a plain string, which is escaped again."""
+    """Markup that is already safe. Added to a plain string it becomes one, and is escaped again."""
 
     __slots__ = ()
 
@@ -74,5 +74,5 @@ def _attribute(key: str, value: Attribute) -> str:
 
 
 def _shown(match: re.Match[str]) -> str:
-    """The visible stand-in of one unsafe character: its code point, because not every font has control pictures."""
+    """The code point of one unsafe character; not every font has control pictures."""
     return f"[U+{ord(match[0]):04X}]"

@@ -56,7 +56,7 @@ def interval_text(estimate: float, low: float, high: float) -> str:
 
 
 def tick_texts(ticks: tuple[float, ...]) -> tuple[str, ...]:
-    """Write the numbers of one axis alike: as many decimals as tell them apart, one exponent where they are tiny.
+    """Write the numbers of one axis alike: decimals that tell them apart, one exponent where they are tiny.
 
     Args:
         ticks: The marked values of an axis, in order.

@@ -60,7 +60,7 @@ class Parts:
     runs: list[list[Point]]
     """Stretches of neighbouring points that a line may join."""
     odd: list[tuple[float, float]]
-    """(x, y) of values that have no place on this axis: NaN, infinities, and on a log axis what is not above 0."""
+    """(x, y) of values without a place on this axis: NaN, infinities, on a log axis what is not above 0."""
 
 
 def parts_of(series: Series, *, log: bool) -> Parts:
@@ -102,7 +102,7 @@ def drawable(value: float, *, log: bool) -> bool:
 
 
 def thinned(run: list[Point], x_low: float, x_high: float, columns: int) -> list[Point]:
-    """Leave out points that no screen can tell apart, keeping the first, lowest, highest and last of each column.
+    """Leave out what no screen can show: of each column the first, lowest, highest and last point stay.
 
     The outline stays exact: a spike of one step in a million is still drawn at its full height.
 

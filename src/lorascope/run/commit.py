@@ -235,7 +235,7 @@ def disk_errors(target: Path, *, only: Container[int] | None = None) -> Iterator
             explain(
                 f'"{target}" cannot be written: {error.strerror or error}',
                 where=str(target),
-                why="the disk is full or read-only, or the permission is missing",
+                why="the disk is full or read-only, the permission is missing, or a file stands in the way",
                 fix="free space or choose another --out; nothing that was there before has changed",
             )
         ) from error

@@ -75,12 +75,11 @@ def load_splits(path: Path) -> dict[str, Any]:
 
     try:
         loaded = datasets.load_from_disk(str(path))
-    except (
-        Exception
-    ) as error:  # datasets raises FileNotFoundError, ArrowInvalid, KeyError, ... for a damaged folder
+    except Exception as error:  # datasets raises anything from FileNotFoundError to IndexError for a damaged one
+        said = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise DataError(
             explain(
-                f'"{path}" cannot be read as a dataset: {str(error).splitlines()[0][:120]}',
+                f'"{path}" cannot be read as a dataset: {said}',
                 where=str(path),
                 why="a tokenised dataset is a folder written by datasets' save_to_disk, whole and unchanged",
                 fix="check the path, or make one: lorascope prepare DATA --base MODEL --out RUN",

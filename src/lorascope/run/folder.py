@@ -115,7 +115,7 @@ def open_run(path: Path | str) -> RunFolder:
         if parent.is_dir()
         else []
     )
-    exists = folder.path.is_dir()
+    exists = folder.path.exists()
     raise RunError(
         explain(
             f'"{path}" is no run' if exists else f'run "{path}" does not exist',

@@ -16,6 +16,9 @@ from lorascope.run.foreign_names import FOREIGN_NAMES
 from lorascope.run.sections import Recipe
 
 
+_LARGEST_RECIPE_BYTES = 1_000_000
+
+
 class _RecipeLoader(yaml.SafeLoader):
     """YAML without two of its traps: a key written twice is refused, and 12:30 stays text."""
 
@@ -280,3 +283,16 @@ def settings_hash(values: Mapping[str, Any]) -> str:
     """Hash settings independently of the order of their keys: sha256 of their canonical JSON."""
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def is_recipe_file(path: Path) -> bool:
+    """Whether a file is a recipe: YAML, or a JSON object that names a base model; anything else is data."""
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return True
+    if path.suffix.lower() != ".json" or not path.is_file() or path.stat().st_size > _LARGEST_RECIPE_BYTES:
+        return False
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(value, dict) and "base" in value

@@ -108,13 +108,13 @@ def make_base(
 def measured(folder: Path, unseen: list[str], seed: int) -> dict[str, object]:
     """What ships is measured: the bfloat16 weights of `folder`, read back and computed in float32."""
     import torch
-    from transformers import AutoTokenizer, GPT2LMHeadModel
+    from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
     from lorascope.starter import fluency, pretrain
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     model = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
-    model.eval()
+    model.train(False)
     rows_BT = pretrain.packed_rows(unseen, tokenizer, pretrain.Plan().row_tokens)
     sampled = fluency.sampled_continuations(model, tokenizer, unseen[:50], seed=seed)
     names = ("torch", "transformers", "tokenizers")

@@ -178,7 +178,7 @@ def pretrain(
 def _update(progress: Progress, batch_BT: Tensor, step: int, plan: Plan) -> float:
     # Every eighth step reads its rows at positions 256 to 511, so that the whole context is trained.
     loss = mean_loss(progress.model, batch_BT, first_position=plan.row_tokens if step % 8 == 7 else 0)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(progress.model.parameters(), 1.0)
     for worker in progress.workers:
         for group in worker.param_groups:

@@ -29,7 +29,7 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int, max_length: int) -
     )
     tokenizer.train_from_iterator(texts, trainer)
     # No pad token, as in GPT-2 itself: what trains on it has to cope, which is the point of a starter.
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         bos_token=END_OF_TEXT,
         eos_token=END_OF_TEXT,

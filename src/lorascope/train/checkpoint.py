@@ -45,7 +45,12 @@ def checkpoint_name(step: int) -> str:
 
 
 def save_checkpoint(
-    folder: Path, state: TrainState, tensors: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer, *, keep: int
+    folder: Path,
+    state: TrainState,
+    tensors: Mapping[str, torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+    *,
+    keep: int,
 ) -> None:
     """Commit a checkpoint, then remove the oldest ones beyond `keep`.
 
@@ -66,14 +71,18 @@ def save_checkpoint(
     refuse_non_finite({**tensors, **moments}, where=f"checkpoint of step {state.step}")
     target = folder / checkpoint_name(state.step)
     with committed_folder(target, replace=True) as staged:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, staged / "adapter.safetensors")
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, staged / "adapter.safetensors"
+        )
         save_file({k: v.cpu().contiguous() for k, v in moments.items()}, staged / "optimizer.safetensors")
         write_json(staged / "state.json", asdict(state))
     for old in _committed(folder)[:-keep]:
         shutil.rmtree(old)
 
 
-def _moments(tensors: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def _moments(
+    tensors: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer
+) -> dict[str, torch.Tensor]:
     moments = {}
     for name, parameter in tensors.items():
         for key, value in optimizer.state[parameter].items():
@@ -104,7 +113,10 @@ def _committed(folder: Path) -> list[Path]:
 
 
 def load_checkpoint(
-    path: Path, tensors: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer, settings: Mapping[str, Any]
+    path: Path,
+    tensors: Mapping[str, torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+    settings: Mapping[str, Any],
 ) -> TrainState:
     """Put a checkpoint's weights and moments in place.
 

@@ -36,7 +36,9 @@ class EvalSets:
     first: int
 
 
-def draw_eval_sets(train: Sequence[Example], validation: Sequence[Example], *, first: int, seed: int) -> EvalSets:
+def draw_eval_sets(
+    train: Sequence[Example], validation: Sequence[Example], *, first: int, seed: int
+) -> EvalSets:
     """Draw the train probe and fix the order of both sets.
 
     Args:

@@ -79,7 +79,12 @@ class Training:
 
 
 def build_training(
-    run: RunFolder, recipe: Recipe, splits: dict[str, list[Example]], inputs: StageInputs, ranks: Ranks, observer: Observer
+    run: RunFolder,
+    recipe: Recipe,
+    splits: dict[str, list[Example]],
+    inputs: StageInputs,
+    ranks: Ranks,
+    observer: Observer,
 ) -> Training:
     """Load the base model, put a fresh adapter on it, and settle every "auto".
 
@@ -108,9 +113,14 @@ def build_training(
     model, targets = _model(recipe, precision, device)
     parameters = trainable_parameters(model)
     plan = make_plan(
-        num_examples=len(train), batch_size=recipe.train.batch_size, epochs=recipe.train.epochs, seed=recipe.seed
+        num_examples=len(train),
+        batch_size=recipe.train.batch_size,
+        epochs=recipe.train.epochs,
+        seed=recipe.seed,
     )
-    sets = draw_eval_sets(train, splits.get("validation", []), first=recipe.train.eval_examples, seed=recipe.seed)
+    sets = draw_eval_sets(
+        train, splits.get("validation", []), first=recipe.train.eval_examples, seed=recipe.seed
+    )
     section = _resolved(recipe, precision, device, plan, sets, train)
     lora = recipe.lora.model_copy(update={"target_modules": tuple(targets)})
     identity = {
@@ -142,6 +152,7 @@ def build_training(
         identity=identity,
         observer=observer,
     )
+
 
 def _model(recipe: Recipe, precision: Precision, device: torch.device) -> tuple[Any, tuple[str, ...]]:
     """The base model with a fresh adapter, in training mode, and the layers that got one."""
@@ -183,12 +194,19 @@ def _trainable(examples: list[Example], run: RunFolder) -> list[Example]:
 
 
 def _resolved(
-    recipe: Recipe, precision: Precision, device: torch.device, plan: StepPlan, sets: EvalSets, train: list[Example]
+    recipe: Recipe,
+    precision: Precision,
+    device: torch.device,
+    plan: StepPlan,
+    sets: EvalSets,
+    train: list[Example],
 ) -> TrainSection:
     """The section train with every "auto" settled."""
     asked = recipe.train
     tokens = sum(example.num_tokens for example in train) * plan.num_steps // plan.steps_per_epoch
-    eval_steps = resolve_eval_steps(asked.eval_steps, num_steps=plan.num_steps, sets=sets, train_tokens=tokens)
+    eval_steps = resolve_eval_steps(
+        asked.eval_steps, num_steps=plan.num_steps, sets=sets, train_tokens=tokens
+    )
     settled = {
         "row_tokens": _ROW_TOKENS.get(device.type, 4096) if asked.row_tokens == "auto" else asked.row_tokens,
         "precision": precision.name,

@@ -1,0 +1,135 @@
+"""Section: loss and perplexity of train probe and validation on one axis, and every step below."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from lorascope.metrics.likelihood import mean_nll
+from lorascope.pages.document import section
+from lorascope.pages.lines import line_chart
+from lorascope.pages.markup import Html
+from lorascope.pages.series import Marker, Series
+from lorascope.pages.table import table
+from lorascope.report.facts import Facts
+from lorascope.report.sentences import told_perplexity
+from lorascope.run.records import EvalRecord, SetScore
+
+
+def curves_section(facts: Facts) -> Html | None:
+    """The curves; None before training."""
+    if not facts.evals:
+        return None
+    markers = _markers(facts)
+    first = int(facts.config["train"]["eval_examples"])
+    body = [
+        _loss_chart(facts.evals, first, markers),
+        _perplexity_chart(facts.evals, first, markers),
+        _steps_chart(facts, markers),
+        _evaluations(facts.evals),
+    ]
+    lead = (
+        "Train probe and validation are scored by the same code in the same mode, so their distance is the "
+        "generalisation gap and nothing else."
+    )
+    return section("curves", "How it learned", [piece for piece in body if piece is not None], lead)
+
+
+def _markers(facts: Facts) -> list[Marker]:
+    best = (facts.train or {}).get("best_step")
+    return [Marker(best, f"lowest validation loss: step {best}")] if best else []
+
+
+def _common(score: SetScore | None, first: int) -> float | None:
+    """Loss over the examples that every evaluation of the run scored."""
+    if score is None:
+        return None
+    return mean_nll(np.array(score.nll_sums[:first]), np.array(score.num_tokens[:first]))
+
+
+def _loss_chart(evals: Sequence[EvalRecord], first: int, markers: Sequence[Marker]) -> Html:
+    steps = [record.step for record in evals]
+    series = [Series("train probe", steps, [_common(record.probe, first) for record in evals], style="marked", color=1)]
+    if evals[0].validation is not None:
+        lows = [record.validation.low if record.validation else None for record in evals]
+        highs = [record.validation.high if record.validation else None for record in evals]
+        losses = [_common(record.validation, first) for record in evals]
+        series.append(Series("validation", steps, losses, lows, highs, style="marked", color=2))
+    return line_chart(
+        series,
+        x_label="step",
+        y_label="nats per target token",
+        toggle=True,
+        markers=markers,
+        title="Loss",
+        caption="The band is the 95 % interval over validation examples; it says how far this set speaks for all "
+        "others, not how far two evaluations of the same set differ.",
+    )
+
+
+def _perplexity_chart(evals: Sequence[EvalRecord], first: int, markers: Sequence[Marker]) -> Html:
+    steps = [record.step for record in evals]
+
+    def exp(loss: float | None) -> float | None:
+        return None if loss is None else math.exp(min(loss, 700.0))
+
+    series = [
+        Series("train probe", steps, [exp(_common(r.probe, first)) for r in evals], style="marked", color=1),
+    ]
+    if evals[0].validation is not None:
+        values = [exp(_common(record.validation, first)) for record in evals]
+        series.append(Series("validation", steps, values, style="marked", color=2))
+    return line_chart(
+        series,
+        x_label="step",
+        y_label="perplexity",
+        log_y=True,
+        toggle=True,
+        markers=markers,
+        title="Perplexity: among how many tokens the model seems to choose",
+    )
+
+
+def _steps_chart(facts: Facts, markers: Sequence[Marker]) -> Html | None:
+    if not facts.steps:
+        return None
+    steps = [record.step for record in facts.steps]
+    raw = [math.nan if record.loss is None else record.loss for record in facts.steps]
+    series = [Series("each step", steps, raw, style="faint", color=3)]
+    if len(raw) >= 20:
+        series.append(Series("median of the last 15", steps, _running_median(raw, 15), color=3))
+    return line_chart(
+        series,
+        x_label="step",
+        y_label="nats per target token",
+        markers=markers,
+        title="Training loss, every step as it was",
+        caption="Each point is the loss of other examples on a model that was still moving: read its trend only.",
+    )
+
+
+def _running_median(values: Sequence[float], width: int) -> list[float | None]:
+    out: list[float | None] = []
+    for end in range(1, len(values) + 1):
+        window = [v for v in values[max(0, end - width) : end] if math.isfinite(v)]
+        out.append(float(np.median(window)) if end >= width and window else None)
+    return out
+
+
+def _evaluations(evals: Sequence[EvalRecord]) -> Html:
+    rows = []
+    for record in evals:
+        validation = record.validation
+        interval = "" if validation is None or validation.low is None else f"{validation.low:.3f} to {validation.high:.3f}"
+        rows.append(
+            (
+                record.step,
+                f"{record.epoch:.2f}",
+                told_perplexity(record.probe.loss),
+                "no split" if validation is None else told_perplexity(validation.loss),
+                interval,
+                validation.num_examples if validation else 0,
+            )
+        )
+    columns = ("Step", "Epoch", "Train probe", "Validation", "95 % interval", "Examples")
+    return table(columns, rows, caption="Loss (perplexity)", align=("right",) * 6)

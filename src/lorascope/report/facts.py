@@ -1,0 +1,82 @@
+"""Everything a run has left on disk, read once; what a stage has not written yet is None."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorascope.run.folder import RunFolder
+from lorascope.run.provenance import read_provenance
+from lorascope.run.records import EvalRecord, StepRecord, read_evals, read_json, read_lines, read_steps
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the page is made from.
+
+    Attributes:
+        name: Of the run.
+        config: The recipe.
+        provenance: Versions, hashes and durations.
+        prepare: prepare/report.json.
+        check: check/report.json.
+        train: train/summary.json.
+        failure: train/failure.json.
+        steps: The step log.
+        evals: The evaluations during training.
+        base: eval/base.json.
+        adapter: eval/adapter.json.
+        compare: compare/report.json.
+        generations: compare/generations.jsonl.
+        diagnose: diagnose/report.json.
+        export: export/report.json.
+    """
+
+    name: str
+    config: Json
+    provenance: Json
+    prepare: Json | None
+    check: Json | None
+    train: Json | None
+    failure: Json | None
+    steps: list[StepRecord]
+    evals: list[EvalRecord]
+    base: Json | None
+    adapter: Json | None
+    compare: Json | None
+    generations: list[Json]
+    diagnose: Json | None
+    export: Json | None
+
+
+def gather_facts(run: RunFolder) -> Facts:
+    """Read a run folder.
+
+    Args:
+        run: An existing run.
+
+    Raises:
+        RunError: A file is there and cannot be read.
+    """
+    return Facts(
+        name=run.name,
+        config=read_json(run.config),
+        provenance=read_provenance(run),
+        prepare=_maybe(run.prepare_report),
+        check=_maybe(run.check_report),
+        train=_maybe(run.train_summary),
+        failure=_maybe(run.train_failure),
+        steps=read_steps(run.steps),
+        evals=read_evals(run.evals),
+        base=_maybe(run.stage("eval") / "base.json"),
+        adapter=_maybe(run.stage("eval") / "adapter.json"),
+        compare=_maybe(run.stage("compare") / "report.json"),
+        generations=list(read_lines(run.stage("compare") / "generations.jsonl")),
+        diagnose=_maybe(run.stage("diagnose") / "report.json"),
+        export=_maybe(run.stage("export") / "report.json"),
+    )
+
+
+def _maybe(path: Path) -> Json | None:
+    return read_json(path) if path.is_file() else None
