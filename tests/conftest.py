@@ -60,8 +60,8 @@ def save_byte_tokenizer(folder: Path, *, chat: bool) -> int:
 
 
 @pytest.fixture(scope="session")
-def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A 2-layer GPT-2 with random weights, 512 tokens of context and no chat template. Copy it before changing it."""
+def alpaca_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 2-layer GPT-2 with random weights, 512 tokens of context and no chat template; copy it to change it."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
     from transformers.utils import logging
@@ -78,8 +78,8 @@ def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A 2-layer Llama with random weights and a ChatML template. Copy it before changing it."""
+def chat_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 2-layer Llama with random weights and a ChatML template; copy it to change it."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
     from transformers.utils import logging
@@ -104,17 +104,17 @@ def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def gpt2_tokenizer(gpt2_folder: Path) -> Any:
+def alpaca_tokenizer(alpaca_base: Path) -> Any:
     from lorascope.lm.load import load_tokenizer
 
-    return load_tokenizer(str(gpt2_folder))
+    return load_tokenizer(str(alpaca_base))
 
 
 @pytest.fixture(scope="session")
-def llama_tokenizer(llama_folder: Path) -> Any:
+def chat_tokenizer(chat_base: Path) -> Any:
     from lorascope.lm.load import load_tokenizer
 
-    return load_tokenizer(str(llama_folder))
+    return load_tokenizer(str(chat_base))
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +128,7 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_gpt2_folder(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def real_gpt2(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """GPT-2's real tokenizer beside GPT-2 small's config; no weights."""
     import shutil
 
@@ -161,12 +161,8 @@ def write_rows(tmp_path: Path) -> Callable[..., Path]:
     def write(rows: Sequence[Any], name: str = "rows.json") -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".jsonl":
-            path.write_text(
-                "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
-            )
-        else:
-            path.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
+        lines = [json.dumps(row) for row in rows]
+        path.write_text("\n".join(lines) if path.suffix == ".jsonl" else "[" + ",\n".join(lines) + "]")
         return path
 
     return write

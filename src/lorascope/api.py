@@ -58,7 +58,9 @@ class Record(Mapping[str, Any]):
         from lorascope.pages.document import fragment
         from lorascope.pages.table import key_values
 
-        plain = [(key, str(value)) for key, value in self._values.items() if not isinstance(value, dict | list)]
+        plain = [
+            (key, str(value)) for key, value in self._values.items() if not isinstance(value, dict | list)
+        ]
         return str(fragment([key_values(plain)]))
 
 
@@ -69,7 +71,7 @@ class Examples:
     path: Path
 
     def to_pandas(self) -> Any:
-        """As a pandas DataFrame: example_id, split, messages, target_text, lengths and where each came from."""
+        """As a pandas DataFrame: ids, splits, messages, target texts, lengths and origins."""
         import pyarrow.parquet as pq
 
         return pq.read_table(self.path).to_pandas()
@@ -112,17 +114,17 @@ class Run:
     @property
     def prepare(self) -> Record:
         """What prepare read, kept and dropped."""
-        return self._of("prepare", {"report": "report.json"}).report
+        return self._one("prepare", "report.json")
 
     @property
     def check(self) -> Record:
         """What the checks came to."""
-        return self._of("check", {"report": "report.json"}).report
+        return self._one("check", "report.json")
 
     @property
     def train(self) -> Record:
         """What training came to."""
-        return self._of("train", {"summary": "summary.json"}).summary
+        return self._one("train", "summary.json")
 
     @property
     def eval(self) -> Record:
@@ -132,19 +134,22 @@ class Run:
     @property
     def compare(self) -> Record:
         """Base beside adapter."""
-        return self._of("compare", {"report": "report.json"}).report
+        return self._one("compare", "report.json")
 
     @property
     def diagnose(self) -> Record:
         """The verdict and its findings."""
-        return self._of("diagnose", {"report": "report.json"}).report
+        return self._one("diagnose", "report.json")
 
     @property
     def export(self) -> Record:
         """The merged model and its proof."""
-        return self._of("export", {"report": "report.json"}).report
+        return self._one("export", "report.json")
 
-    def _of(self, stage: str, files: Mapping[str, str]) -> Any:
+    def _one(self, stage: str, file: str) -> Record:
+        return Record(self._of(stage, {"only": file})._values["only"], stage)
+
+    def _of(self, stage: str, files: Mapping[str, str]) -> Record:
         folder = self.folder.stage(stage)
         if not all((folder / file).is_file() for file in files.values()):
             raise RunError(
@@ -170,10 +175,16 @@ class Run:
         from lorascope.lm.pair import load_pair
 
         recipe = recipe_of(self.folder)
-        return load_pair(recipe.base.id, adapter_of(self.folder, adapter), revision=recipe.base.revision).model
+        return load_pair(
+            recipe.base.id, adapter_of(self.folder, adapter), revision=recipe.base.revision
+        ).model
 
     def __repr__(self) -> str:
-        done = [stage for stage in read_json(self.folder.provenance)["stages"]] if self.folder.provenance.is_file() else []
+        done = (
+            [stage for stage in read_json(self.folder.provenance)["stages"]]
+            if self.folder.provenance.is_file()
+            else []
+        )
         return f"Run({str(self.path)!r}): {', '.join(done) or 'empty'}"
 
     def _repr_html_(self) -> str:
@@ -238,7 +249,9 @@ def prepare(
     from lorascope.prepare.stage import prepare_run
 
     values = with_overrides({"base": base, "data": str(data)}, _overrides(settings))
-    prepare_run(RunFolder(Path(out)), make_recipe(values, "arguments"), overwrite=overwrite, observer=observer)
+    prepare_run(
+        RunFolder(Path(out)), make_recipe(values, "arguments"), overwrite=overwrite, observer=observer
+    )
     return Run(out)
 
 
@@ -261,7 +274,9 @@ def train(
     from lorascope.pipeline import train_checked
 
     folder, recipe = _recipe(run, settings)
-    return Record(train_checked(folder, recipe, overwrite=overwrite, resume=resume, observer=observer), "train")
+    return Record(
+        train_checked(folder, recipe, overwrite=overwrite, resume=resume, observer=observer), "train"
+    )
 
 
 def evaluate(
@@ -291,12 +306,16 @@ def diagnose(run: Run | Path | str) -> Record:
     return Record(diagnose_run(run.folder if isinstance(run, Run) else open_run(run)), "diagnose")
 
 
-def export(run: Run | Path | str, *, merged: Path | str, adapter: str = "last", overwrite: bool = False) -> Record:
+def export(
+    run: Run | Path | str, *, merged: Path | str, adapter: str = "last", overwrite: bool = False
+) -> Record:
     """Merge the adapter in float32 and prove the merged model equal; returns the proof."""
     from lorascope.export.stage import export_run
 
     folder, recipe = _recipe(run, _NONE)
-    return Record(export_run(folder, recipe, merged=Path(merged), adapter=adapter, overwrite=overwrite), "export")
+    return Record(
+        export_run(folder, recipe, merged=Path(merged), adapter=adapter, overwrite=overwrite), "export"
+    )
 
 
 def report(run: Run | Path | str) -> Path:

@@ -16,7 +16,6 @@ from lorascope.run.recipe import make_recipe, with_overrides
 from lorascope.run.records import read_json
 from lorascope.run.sections import Recipe
 
-
 SKIPPABLE = ("eval", "compare", "export")
 """Stages that `run` may leave out; everything else is needed by what follows it."""
 
@@ -78,7 +77,8 @@ def repeated_differently(run: RunFolder, source: Path | None) -> list[str]:
 
     Args:
         run: Finished.
-        source: The recipe it was made from; only a config.json with its provenance.json beside it can be compared.
+        source: The recipe it was made from; only a config.json with its provenance.json beside it can be
+            compared.
 
     Returns:
         One sentence per hash or version that differs; empty where all agree or nothing is repeated.
@@ -110,7 +110,12 @@ def _settled(run: RunFolder, recipe: Recipe) -> Recipe:
 
 
 def train_checked(
-    run: RunFolder, recipe: Recipe, *, overwrite: bool = False, resume: bool = False, observer: Observer = SILENT
+    run: RunFolder,
+    recipe: Recipe,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    observer: Observer = SILENT,
 ) -> dict[str, Any]:
     """Train, after checking the data where that was not done for this very dataset and these allowances.
 

@@ -102,7 +102,10 @@ class TrainingObserver(TerminalObserver):
         """Print an evaluation."""
         if not self.headed:
             self.headed = True
-            self.note("  step  epoch    train probe          validation            95 % interval    like choosing among")
+            self.note(
+                "  step  epoch    train probe          validation            95 % interval    like "
+                "choosing among"
+            )
         probe, validation = record.probe, record.validation
         shown = [f"{record.step:6d} {record.epoch:6.2f}    {_loss_and_perplexity(probe.loss)}"]
         if validation is None:

@@ -12,15 +12,17 @@ def evaluate(
     run: Annotated[Path | None, typer.Argument(help="A trained run.", metavar="[RUN]")] = None,
     base: Annotated[str | None, typer.Option(help="Without a run: the base model.")] = None,
     adapter: Annotated[str, typer.Option(help="last, best, or a folder or Hub id with an adapter.")] = "last",
-    data: Annotated[Path | None, typer.Option(help="Without a run: a data file or a tokenised dataset.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Without a run: a data file or a tokenised dataset.")
+    ] = None,
     settings: SetOption = [],  # noqa: B006
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure base and adapter exactly, on the same examples, in one process.
 
-    The loss is the sum of negative log-likelihoods over all target tokens divided by their number; batch size and
-    padding never change it. Give a RUN, or --base MODEL --adapter DIR --data DATA.
+    The loss is the sum of negative log-likelihoods over all target tokens divided by their number; batch size
+    and padding never change it. Give a RUN, or --base MODEL --adapter DIR --data DATA.
     """
     from lorascope.cli.display import TerminalObserver, next_step, print_json
     from lorascope.pipeline import eval_without_run
@@ -72,7 +74,8 @@ def lines_of(result: dict[str, Any]) -> list[str]:
         if answers:
             lines.append(
                 f"{name} answers {answers['num_examples']} prompts: exact match "
-                f"{answers['exact_match']['estimate']:.1%}, ended by the stop token {answers['stopped']['estimate']:.1%}"
+                f"{answers['exact_match']['estimate']:.1%}, ended by the stop token "
+                f"{answers['stopped']['estimate']:.1%}"
             )
     change = adapter and adapter["difference_from_base"]["loss"]
     if change:

@@ -10,11 +10,16 @@ from lorascope.cli.options import JsonOption, OverwriteOption, SetOption
 
 def run(
     target: Annotated[
-        Path, typer.Argument(help="A recipe (YAML, or the config.json of a run) or a data file.", metavar="RECIPE|DATA")
+        Path,
+        typer.Argument(
+            help="A recipe (YAML, or the config.json of a run) or a data file.", metavar="RECIPE|DATA"
+        ),
     ],
     base: Annotated[str | None, typer.Option(help="Base model: a Hub id such as gpt2, or a folder.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME where not given.")] = None,
-    merged: Annotated[Path | None, typer.Option(help="Where the merged model goes; RUN/merged where not given.")] = None,
+    merged: Annotated[
+        Path | None, typer.Option(help="Where the merged model goes; RUN/merged where not given.")
+    ] = None,
     skip: Annotated[list[str], typer.Option(help="Leave out eval, compare or export; may be repeated.")] = [],  # noqa: B006
     settings: SetOption = [],  # noqa: B006
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
@@ -94,7 +99,7 @@ def summary(results: dict[str, Any], out: Path) -> list[str]:
     from lorascope.cli.display import duration
 
     train, diagnosis = results["train"], results["diagnose"]
-    rows = [("", "base", "adapter")]
+    rows: list[tuple[str, ...]] = [("", "base", "adapter")]
     if "eval" in results:
         base, adapter = results["eval"]["base"], results["eval"]["adapter"]
         for label, key, form in (
@@ -103,14 +108,17 @@ def summary(results: dict[str, Any], out: Path) -> list[str]:
             ("bits per byte", "bits_per_byte", ".3f"),
             ("token accuracy", "token_accuracy", ".1%"),
         ):
-            rows.append((label, *("-" if one[key] is None else format(one[key], form) for one in (base, adapter))))
+            rows.append(
+                (label, *("-" if one[key] is None else format(one[key], form) for one in (base, adapter)))
+            )
         if base["answers"] and adapter["answers"]:
             for label, key in (("exact match", "exact_match"), ("ended by stop token", "stopped")):
                 rows.append((label, *(f"{one['answers'][key]['estimate']:.1%}" for one in (base, adapter))))
     lines = [""] + [f"  {label:22}{base:>12}{adapter:>12}" for label, base, adapter in rows]
     lines += [
         "",
-        f"trained {train['steps']:,} steps in {duration(train['step_seconds'])}; verdict: {diagnosis['verdict']}",
+        f"trained {train['steps']:,} steps in {duration(train['step_seconds'])}; verdict: "
+        f"{diagnosis['verdict']}",
     ]
     if "export" in results:
         lines.append(f"merged model, proven equal: {results['export']['target']}")

@@ -11,15 +11,17 @@ from lorascope.cli.options import JsonOption, OverwriteOption, RunArgument, SetO
 def train(
     run: RunArgument,
     settings: SetOption = [],  # noqa: B006
-    resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest good checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the newest good checkpoint.")
+    ] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a LoRA adapter on a prepared run.
 
-    Checks the data first where that has not been done. Scores a sample of training and validation examples with the
-    same code before the first step, during training and at the end. Writes RUN/train/: every step, every evaluation,
-    checkpoints, the last adapter and the best one.
+    Checks the data first where that has not been done. Scores a sample of training and validation examples
+    with the same code before the first step, during training and at the end. Writes RUN/train/: every step,
+    every evaluation, checkpoints, the last adapter and the best one.
     """
     from lorascope.cli.display import TrainingObserver, next_step, print_json
     from lorascope.pipeline import train_checked
@@ -30,7 +32,9 @@ def train(
     folder = open_run(run)
     recipe = recipe_of(folder, settings)
     try:
-        summary = train_checked(folder, recipe, overwrite=overwrite, resume=resume, observer=TrainingObserver())
+        summary = train_checked(
+            folder, recipe, overwrite=overwrite, resume=resume, observer=TrainingObserver()
+        )
     except Interrupted as stop:
         typer.echo(f"{stop}; continue with: lorascope train {run} --resume", err=True)
         sys.exit(stop.code)
@@ -50,9 +54,11 @@ def lines_of(summary: dict[str, Any]) -> list[str]:
     share = summary["trainable_parameters"] / summary["base_parameters"]
     rate = summary["target_tokens_per_s"]
     lines = [
-        f"trained {summary['steps']:,} steps, {summary['epochs']:g} epochs in {duration(summary['step_seconds'])}"
+        f"trained {summary['steps']:,} steps, {summary['epochs']:g} epochs in "
+        f"{duration(summary['step_seconds'])}"
         + (f" ({rate:,.0f} target tokens/s, {summary['examples_per_s']:,.1f} examples/s)" if rate else ""),
-        f"adapter: {summary['adapted_layers']} layers, {summary['trainable_parameters']:,} parameters ({share:.2%})",
+        f"adapter: {summary['adapted_layers']} layers, {summary['trainable_parameters']:,} parameters "
+        f"({share:.2%})",
     ]
     first, last = summary["first_evaluation"], summary["last_evaluation"]
     if last["validation_loss"] is not None:

@@ -1,4 +1,4 @@
-"""The plain loss: logits and targets -> nats per target token, in float32. Shapes: S target positions, V vocabulary."""
+"""The plain loss: logits and targets -> nats per target token. Shapes: S target positions, V vocabulary."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ def token_nll(logit_SV: Tensor, target_S: Tensor) -> Tensor:
 
         nll_s = logsumexp_v(logit_sv) - logit_s,target(s)
 
-    Taken in float32 whatever the logits are: in half precision the sum over a vocabulary loses its small terms.
+    Taken in float32 whatever the logits are: half precision loses the small terms of a sum over a vocabulary.
 
     Args:
         logit_SV: Unnormalised scores, any float type.

@@ -83,7 +83,7 @@ def answer_freely(
 
 
 def answer_measures(matched: Sequence[Matched], decoding: Decoding) -> dict[str, Any]:
-    """Exact match, token F1 and the share that ended by a stop token, each with its interval, also by group."""
+    """Exact match, token F1 and the share that ended by a stop token, with intervals, also by group."""
     groups = sorted({one.group for one in matched} - {""})
     return {
         "decoding": decoding.name,

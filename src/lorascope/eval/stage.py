@@ -1,4 +1,4 @@
-"""eval: base and adapter on one split -> exact losses in one process on the same rows, and what they say freely."""
+"""eval: base and adapter on one split -> exact losses on the same rows in one process, and free answers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

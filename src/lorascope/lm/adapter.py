@@ -1,4 +1,4 @@
-"""LoRA adapters: put one on a base model, save it, load it back, and insist that what is loaded is what was saved."""
+"""LoRA adapters: put one on a base model, save it, load it, and insist that what is loaded was saved."""
 
 import json
 import warnings
@@ -76,7 +76,7 @@ def attach_adapter(
     wrapped = [m for n, m in model.named_modules() if n.rsplit(".", 1)[-1] in target_modules]
     config = peft.LoraConfig(
         r=rank,
-        lora_alpha=alpha,
+        lora_alpha=alpha,  # type: ignore[arg-type]  # peft divides by it; any number is right
         lora_dropout=dropout,
         target_modules=list(target_modules),
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in wrapped),

@@ -72,12 +72,13 @@ def generate(
         advance: Told how many prompts were just answered.
 
     Returns:
-        One answer per prompt, in order. Sampling is seeded per batch, so the same call gives the same answers.
+        One answer per prompt, in order. Sampling is seeded per batch, so the same call gives the same
+        answers.
     """
     from transformers import GenerationConfig
 
     sampling = decoding.temperature is not None
-    config = GenerationConfig(
+    config = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=decoding.max_new_tokens,
         do_sample=sampling,
         num_beams=1,

@@ -1,4 +1,4 @@
-"""A base model with an adapter that can be switched off: base and adapter from the same weights, in one process."""
+"""A base model whose adapter can be switched off: base and adapter from the same weights, in one process."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,9 +11,10 @@ from lorascope.engine.threads import take_back_threads
 from lorascope.errors import ModelError, explain
 from lorascope.lm.adapter import load_adapter
 from lorascope.lm.batches import pad_id_of
+from lorascope.lm.find import find_base
 from lorascope.lm.fingerprint import base_fingerprint
 from lorascope.lm.hub import fetch, open_repo
-from lorascope.lm.load import find_base, load_base, load_tokenizer
+from lorascope.lm.load import load_base, load_tokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,8 +91,8 @@ def score_examples(
 ) -> ExampleScores:
     """Score examples in evaluation mode.
 
-    The result does not depend on how examples are batched or padded (to float32 rounding); the arguments that say so
-    are there for memory and for the tests that prove it.
+    The result does not depend on how examples are batched or padded (to float32 rounding); the arguments that
+    say so are there for memory and for the tests that prove it.
 
     Args:
         model: A causal language model; its mode is restored afterwards.

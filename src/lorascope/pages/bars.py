@@ -7,7 +7,7 @@ from typing import Literal
 
 from lorascope.pages.frame import drop, figure, percent, place, plot, x_ticks
 from lorascope.pages.markup import Html, join, tag
-from lorascope.pages.number import interval_text, number_text
+from lorascope.pages.number import interval_text, number_text, position_text
 from lorascope.pages.scale import Scale, linear_scale
 from lorascope.pages.series import Marker
 
@@ -57,7 +57,7 @@ def histogram(
     fullest = max(range(len(counts)), key=lambda index: counts[index], default=None)
     summary = f"{sum(counts):,} {y_label} in {len(counts)} bins."
     if fullest is not None:
-        ends = f"{number_text(edges[fullest])} to {number_text(edges[fullest + 1])}"
+        ends = f"{position_text(edges[fullest])} to {position_text(edges[fullest + 1])}"
         summary += f" Most, {counts[fullest]:,}, lie from {ends}."
     drawn = plot(
         join(bars),
@@ -133,12 +133,12 @@ def bar_chart(
 
 def _bin(count: int, left: float, right: float, what: str, x_scale: Scale, y_scale: Scale) -> Html:
     top, ends = drop(y_scale, count), (place(x_scale, left), place(x_scale, right))
-    hover = tag("title", f"{number_text(left)} to {number_text(right)}: {count:,} {what}")
+    hover = tag("title", f"{position_text(left)} to {position_text(right)}: {count:,} {what}")
     return tag("path", hover, d=f"M{ends[0]} 1000V{top}H{ends[1]}V1000Z", class_="ls-bin")
 
 
 def _bar_row(label: str, value: float | None, text: str, drawing: Html) -> Html:
-    """One row: name, marks, numbers. The numbers are the content; the marks are hidden from those who hear it."""
+    """One row: name, marks, numbers. Those who hear it get the numbers without the marks."""
     missing = " ls-missing" if value is None else "" if math.isfinite(value) else " ls-broken"
     return tag(
         "li",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lorascope.pages.frame import SIZE, drop, figure, percent, place, plot
 from lorascope.pages.markup import Html, join, tag
-from lorascope.pages.number import number_text
+from lorascope.pages.number import number_text, position_text
 from lorascope.pages.scale import Scale, linear_scale, log_scale
 from lorascope.pages.series import NUM_COLORS, Marker, Parts, Point, Series, drawable, parts_of, thinned
 
@@ -115,7 +115,7 @@ def _line(series: Series, parts: Parts, color: str, x_scale: Scale, y_scale: Sca
             dots.extend(f"M{spot}h0" for spot in places)
     return join(
         [
-            tag("path", d="".join(line), class_=f"ls-line ls-{series.style} {color}") if line else "",
+            tag("path", d="".join(line), class_=f"ls-stroke ls-{series.style} {color}") if line else "",
             tag("path", d="".join(dots), class_=f"ls-dots ls-{series.style} {color}") if dots else "",
         ]
     )
@@ -224,7 +224,7 @@ def _notes(series: Sequence[Series], log_y: bool, toggle: bool) -> list[str]:
         for places, why in ((broken, "not finite"), (low, "not above 0, so not on the log axis")):
             if places:
                 what = "1 value is" if len(places) == 1 else f"{len(places):,} values are"
-                where = ("at " if len(places) == 1 else "first at ") + number_text(places[0])
+                where = ("at " if len(places) == 1 else "first at ") + position_text(places[0])
                 notes.append(f"{one.name}: {what} {why}, {where}; marked at the bottom of the plot.")
     return notes
 
@@ -236,7 +236,7 @@ def _summary(series: Series, parts: Parts) -> str:
         return f"{series.name}: no value."
     lowest = min(points, key=lambda point: point.y)
     ends = f"from {number_text(points[0].y)} to {number_text(points[-1].y)}"
-    least = f"lowest {number_text(lowest.y)} at {number_text(lowest.x)}"
+    least = f"lowest {number_text(lowest.y)} at {position_text(lowest.x)}"
     return f"{series.name}: {len(points):,} values, {ends}, {least}."
 
 

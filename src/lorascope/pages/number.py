@@ -32,6 +32,18 @@ def number_text(value: float | int, digits: int = 4) -> str:
     return text.replace("-", MINUS, 1) if value < 0 else text
 
 
+def position_text(value: float) -> str:
+    """Write where something stands, such as a step: whole positions in full, whatever their type.
+
+    Args:
+        value: The position.
+
+    Returns:
+        "1,200" for 1200 and for 1200.0; otherwise as `number_text`.
+    """
+    return number_text(int(value) if math.isfinite(value) and float(value).is_integer() else value)
+
+
 def interval_text(estimate: float, low: float, high: float) -> str:
     """Write an estimate with its interval, all to the same decimals: two digits of the half-width.
 

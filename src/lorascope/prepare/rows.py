@@ -25,8 +25,8 @@ class Conversation:
         row: 1-based count of rows in the file; many JSON files are a single line.
         messages: Its turns; the last is the assistant's.
         num_unanswered: Turns after the last answer that were left out.
-        labels: Its other columns that hold a short text, number or switch, as text; metrics can be broken down
-            by them.
+        labels: Its other columns that hold a short text, number or switch, as text; metrics can be broken
+            down by them.
     """
 
     file: str

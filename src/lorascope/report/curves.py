@@ -49,7 +49,11 @@ def _common(score: SetScore | None, first: int) -> float | None:
 
 def _loss_chart(evals: Sequence[EvalRecord], first: int, markers: Sequence[Marker]) -> Html:
     steps = [record.step for record in evals]
-    series = [Series("train probe", steps, [_common(record.probe, first) for record in evals], style="marked", color=1)]
+    series = [
+        Series(
+            "train probe", steps, [_common(record.probe, first) for record in evals], style="marked", color=1
+        )
+    ]
     if evals[0].validation is not None:
         lows = [record.validation.low if record.validation else None for record in evals]
         highs = [record.validation.high if record.validation else None for record in evals]
@@ -62,7 +66,8 @@ def _loss_chart(evals: Sequence[EvalRecord], first: int, markers: Sequence[Marke
         toggle=True,
         markers=markers,
         title="Loss",
-        caption="The band is the 95 % interval over validation examples; it says how far this set speaks for all "
+        caption="The band is the 95 % interval over validation examples; it says how far this set speaks "
+        "for all "
         "others, not how far two evaluations of the same set differ.",
     )
 
@@ -104,7 +109,8 @@ def _steps_chart(facts: Facts, markers: Sequence[Marker]) -> Html | None:
         y_label="nats per target token",
         markers=markers,
         title="Training loss, every step as it was",
-        caption="Each point is the loss of other examples on a model that was still moving: read its trend only.",
+        caption="Each point is the loss of other examples on a model that was still moving: read its trend "
+        "only.",
     )
 
 
@@ -120,7 +126,11 @@ def _evaluations(evals: Sequence[EvalRecord]) -> Html:
     rows = []
     for record in evals:
         validation = record.validation
-        interval = "" if validation is None or validation.low is None else f"{validation.low:.3f} to {validation.high:.3f}"
+        interval = (
+            ""
+            if validation is None or validation.low is None
+            else f"{validation.low:.3f} to {validation.high:.3f}"
+        )
         rows.append(
             (
                 record.step,

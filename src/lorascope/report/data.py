@@ -15,14 +15,17 @@ def data_section(facts: Facts) -> Html | None:
         return None
     dropped = prepare["dropped"]
     lead = (
-        f"{prepare['rows_read']:,} rows were read and {prepare['kept']:,} kept; {dropped['malformed']:,} were malformed "
+        f"{prepare['rows_read']:,} rows were read and {prepare['kept']:,} kept; {dropped['malformed']:,} "
+        "were malformed "
         f"and {dropped['over_length']:,} longer than {prepare['max_length']:,} tokens. "
         + (facts.check["first_line"].capitalize() + "." if facts.check else "Not checked.")
     )
     body = [_splits(prepare), _lengths(prepare), _repetition(prepare)]
     if prepare["dropped_by_reason"]:
         rows = list(prepare["dropped_by_reason"].items())
-        body.append(table(("Malformed because", "Rows"), rows, caption="Each is listed in prepare/dropped.jsonl"))
+        body.append(
+            table(("Malformed because", "Rows"), rows, caption="Each is listed in prepare/dropped.jsonl")
+        )
     if facts.check:
         body.append(_checks(facts.check))
     return section("data", "The data", body, lead)
@@ -30,7 +33,13 @@ def data_section(facts: Facts) -> Html | None:
 
 def _splits(prepare: Json) -> Html:
     rows = [
-        (name, one["examples"], one["tokens"], one["target_tokens"], f"{one['target_tokens'] / one['tokens']:.0%}")
+        (
+            name,
+            one["examples"],
+            one["tokens"],
+            one["target_tokens"],
+            f"{one['target_tokens'] / one['tokens']:.0%}",
+        )
         for name, one in prepare["splits"].items()
     ]
     columns = ("Split", "Examples", "Tokens", "Target tokens", "Trained on")
@@ -40,8 +49,12 @@ def _splits(prepare: Json) -> Html:
 def _lengths(prepare: Json) -> Html:
     lengths = prepare["lengths"]
     bins = lengths["histogram"]
-    caption = f"Median {lengths['median']:.0f}, 99th percentile {lengths['p99']:.0f}, longest {lengths['max']:,}."
-    return histogram(bins["counts"], bins["edges"], x_label="tokens in an example", title="Length", caption=caption)
+    caption = (
+        f"Median {lengths['median']:.0f}, 99th percentile {lengths['p99']:.0f}, longest {lengths['max']:,}."
+    )
+    return histogram(
+        bins["counts"], bins["edges"], x_label="tokens in an example", title="Length", caption=caption
+    )
 
 
 def _repetition(prepare: Json) -> Html:

@@ -30,12 +30,14 @@ def metrics_section(facts: Facts) -> Html | None:
     if adapter["answers"] and adapter["answers"]["by_group"]:
         body.append(_group_bars(adapter["answers"]))
     lead = (
-        f"{adapter['num_examples']:,} {adapter['split']} examples, {adapter['supervised_tokens']:,} target tokens, "
+        f"{adapter['num_examples']:,} {adapter['split']} examples, {adapter['supervised_tokens']:,} target "
+        "tokens, "
         f"forward pass in {adapter['precision']}, base and adapter on the same rows in one process. "
     )
     if change:
         lead += (
-            f"Adapter minus base: {interval_text(change['estimate'], change['low'], change['high'])} nats per token "
+            f"Adapter minus base: {interval_text(change['estimate'], change['low'], change['high'])} nats "
+            "per token "
             "(paired, 95 %)."
         )
     return section("metrics", "What it gained", body, lead)
@@ -87,5 +89,6 @@ def _group_bars(answers: Json) -> Html:
         [cell["high"] for cell in cells],
         x_label="share of answers that match the reference exactly",
         title="Exact match of the adapter, by group",
-        caption="Lines are 95 % intervals (Wilson). Groups with free-form answers are not expected to match word for word.",
+        caption="Lines are 95 % intervals (Wilson). Groups with free-form answers are not expected to "
+        "match word for word.",
     )

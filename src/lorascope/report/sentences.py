@@ -49,7 +49,8 @@ def _gain(facts: Facts) -> str:
         why = next(iter(facts.adapter["why"].values()), "no value")
         return f"What it gained has no value here: {why.splitlines()[0]}."
     told = (
-        f"On {facts.adapter['num_examples']:,} examples that training never saw, each next token of an answer is "
+        f"On {facts.adapter['num_examples']:,} examples that training never saw, each next token of an "
+        "answer is "
         f"like choosing among {number_text(adapter, 3)} tokens, where the base model chooses among "
         f"{number_text(base, 3)}"
     )
@@ -70,8 +71,10 @@ def _answers(facts: Facts) -> str:
     base = (facts.base or {}).get("answers")
     if own and base:
         return (
-            f"Asked {own['num_examples']:,} of those questions, it gives the reference answer word for word in "
-            f"{own['exact_match']['estimate']:.0%} (base {base['exact_match']['estimate']:.0%}) and ends by itself in "
+            f"Asked {own['num_examples']:,} of those questions, it gives the reference answer word for "
+            "word in "
+            f"{own['exact_match']['estimate']:.0%} (base {base['exact_match']['estimate']:.0%}) and ends "
+            "by itself in "
             f"{own['stopped']['estimate']:.0%} (base {base['stopped']['estimate']:.0%})."
         )
     if facts.generations:

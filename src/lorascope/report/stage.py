@@ -1,4 +1,4 @@
-"""report: a run folder -> report.html, one self-contained page; always made again, since all of it is derived."""
+"""report: a run folder -> report.html, one self-contained page; derived, so it is always made again."""
 
 import os
 from pathlib import Path
@@ -56,10 +56,12 @@ def report_run(run: RunFolder) -> Path:
     present = {name: made for name, made in sections.items() if made is not None}
     page = document(
         f"{facts.name}: a lorascope report",
-        subtitle=f"LoRA fine-tune of {model_name(facts.config['base']['id'])} on {Path(facts.config['data']).name}",
+        subtitle=f"LoRA fine-tune of {model_name(facts.config['base']['id'])} on "
+        f"{Path(facts.config['data']).name}",
         body=list(present.values()),
         nav=[(name, titles[name]) for name in present],
-        footer="Made by lorascope from the files of the run folder; nothing on this page comes from anywhere else.",
+        footer="Made by lorascope from the files of the run folder; nothing on this page comes from "
+        "anywhere else.",
     )
     staged = run.report.with_name(f".tmp-report-{os.getpid()}")
     staged.write_text(page, encoding="utf-8")

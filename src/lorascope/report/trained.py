@@ -19,7 +19,10 @@ def trained_section(facts: Facts) -> Html:
         ("LoRA dropout", f"{lora['dropout']:g}"),
         ("Layers", ", ".join(train["target_modules"]) if train else str(lora["target_modules"])),
         ("Batch size", f"{settings['batch_size']} examples a step"),
-        ("Learning rate", f"{settings['learning_rate']:g}, {settings['schedule']}, warmup {settings['warmup']:.0%}"),
+        (
+            "Learning rate",
+            f"{settings['learning_rate']:g}, {settings['schedule']}, warmup {settings['warmup']:.0%}",
+        ),
         ("Epochs", f"{settings['epochs']:g}"),
         ("Seed", str(config["seed"])),
     ]
@@ -28,7 +31,12 @@ def trained_section(facts: Facts) -> Html:
         pairs += [
             ("Precision", f"{train['precision']} on {train['device']}"),
             ("Adapter", f"{train['trainable_parameters']:,} parameters in {train['adapted_layers']} layers"),
-            ("Speed", f"{rate:,.0f} target tokens/s, {train['examples_per_s']:,.1f} examples/s" if rate else "no value"),
+            (
+                "Speed",
+                f"{rate:,.0f} target tokens/s, {train['examples_per_s']:,.1f} examples/s"
+                if rate
+                else "no value",
+            ),
         ]
     return section("trained", "What was trained", [key_values(pairs)])
 
@@ -40,13 +48,21 @@ def origin_section(facts: Facts) -> Html:
     rows = []
     for stage, record in stages.items():
         hashes = "; ".join(f"{name} {value[:12]}" for name, value in record.get("inputs", {}).items())
-        rows.append((stage, record["finished"].replace("+00:00", " UTC"), f"{record['seconds']:,.1f} s", hashes))
+        rows.append(
+            (stage, record["finished"].replace("+00:00", " UTC"), f"{record['seconds']:,.1f} s", hashes)
+        )
     newest = list(stages.values())[-1] if stages else {}
     versions = [(name, newest.get("versions", {}).get(name) or "not installed") for name in names]
     machine = newest.get("machine", {})
-    where = [("Machine", f"{machine.get('processor')}, {machine.get('cores')} cores, {machine.get('system')}")]
+    where = [
+        ("Machine", f"{machine.get('processor')}, {machine.get('cores')} cores, {machine.get('system')}")
+    ]
     body = [
-        table(("Stage", "Finished", "Took", "Made from (sha256)"), rows, align=("left", "left", "right", "left")),
+        table(
+            ("Stage", "Finished", "Took", "Made from (sha256)"), rows, align=("left", "left", "right", "left")
+        ),
         key_values([*where, *versions]),
     ]
-    return section("origin", "Where the numbers come from", body, "Every input by its hash, every library by version.")
+    return section(
+        "origin", "Where the numbers come from", body, "Every input by its hash, every library by version."
+    )

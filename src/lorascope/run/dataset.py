@@ -75,7 +75,9 @@ def load_splits(path: Path) -> dict[str, Any]:
 
     try:
         loaded = datasets.load_from_disk(str(path))
-    except Exception as error:  # datasets raises anything from FileNotFoundError to IndexError for a damaged one
+    except (
+        Exception
+    ) as error:  # datasets raises anything from FileNotFoundError to IndexError for a damaged one
         said = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise DataError(
             explain(

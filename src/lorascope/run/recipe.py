@@ -15,7 +15,6 @@ from lorascope.errors import ConfigError, explain, nearest
 from lorascope.run.foreign_names import FOREIGN_NAMES
 from lorascope.run.sections import Recipe
 
-
 _LARGEST_RECIPE_BYTES = 1_000_000
 
 

@@ -57,9 +57,7 @@ def train_run(
     inputs = training_inputs(recipe, splits, template=template)
     if not is_finished(run, inputs, overwrite=overwrite):
         _refuse_unchecked(run, inputs.hashes["dataset"])
-    return train_splits(
-        run, recipe, splits, inputs, overwrite=overwrite, resume=resume, observer=observer
-    )
+    return train_splits(run, recipe, splits, inputs, overwrite=overwrite, resume=resume, observer=observer)
 
 
 def train_splits(
@@ -157,7 +155,7 @@ def _refuse_unchecked(run: RunFolder, dataset: str) -> None:
 
 
 def _loop(training: Training, request: StopRequest) -> None:
-    """Train to the last step: step, log, save, evaluate, in this order, so that an evaluation can lose nothing."""
+    """Train to the last step: step, log, save, evaluate; in this order an evaluation can lose nothing."""
     section, plan = training.recipe.train, training.plan
     if (
         training.done < plan.num_steps
@@ -185,10 +183,11 @@ def _loop(training: Training, request: StopRequest) -> None:
             advance(1)
             last = step == plan.num_steps
             due = last or step % int(section.eval_steps) == 0
-            if last or step % int(section.save_steps) == 0 or request.number is not None:
-                _save(training)
-            if request.number is not None and not last:
-                raise Interrupted(request.number, step)
+            signal = training.ranks.largest(request.number or 0)
+            if last or step % int(section.save_steps) == 0 or signal:
+                commit_step(training)
+            if signal and not last:
+                raise Interrupted(signal, step)
             if due and not last:
                 _evaluate(training)
     _commit_adapter(training, training.run.adapter)
@@ -228,9 +227,9 @@ def _evaluate(training: Training, *, full: bool = False) -> None:
         ranks=training.ranks,
     )
     training.evaluated.add(training.done)
-    better = _note_best(training, record)
+    better = training.note_best(record)
     if training.ranks.writes:
-        if better and training.done:
+        if better:
             _commit_adapter(training, training.run.adapter_best)
         append_line(training.run.evals, record)
         training.observer.evaluation(record)
