@@ -22,6 +22,10 @@ lint: install-dev ## format, style, types, layers
 	$(BIN)/ruff check src tests examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+docs: install-dev ## rewrites the pages made from code; with CHECK=1 fails where one is stale
+	$(BIN)/python docs/generate.py $(if $(CHECK),--check)
 
 format: install-dev
 	$(BIN)/ruff format src tests examples

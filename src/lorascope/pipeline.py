@@ -203,3 +203,86 @@ def _with_split(recipe: Recipe, split: str, max_length: int | str) -> Recipe:
             "prepare": recipe.prepare.model_copy(update={"max_length": max_length}),
         }
     )
+
+
+def compare_without_run(
+    *,
+    base: str,
+    adapter: str,
+    data: Path | None,
+    prompts: Path | None,
+    settings: Sequence[str],
+    out: Path | None = None,
+    overwrite: bool = False,
+    observer: Observer = SILENT,
+) -> dict[str, Any]:
+    """Compare any adapter with its base, without a run folder.
+
+    Args:
+        base: A folder or Hub name.
+        adapter: A folder or Hub name.
+        data: A data file, prepared here as `prepare` would, or a tokenised dataset made elsewhere; None compares
+            at the last position of the prompts only.
+        prompts: A prompts file.
+        settings: "section.key=value" changes to the defaults.
+        out: A folder for what a run would keep in compare/; None keeps nothing.
+        overwrite: Whether that folder may be replaced.
+        observer: Told about progress.
+
+    Returns:
+        As of `compare.stage.compare_run`.
+    """
+    from lorascope.compare.find_template import find_template
+    from lorascope.compare.prompts import read_prompts
+    from lorascope.compare.stage import compare_pair, write_compared
+    from lorascope.lm.pair import load_pair
+    from lorascope.run.commit import committed_folder
+
+    recipe = make_recipe(with_overrides({"base": base, "data": str(data or "-")}, settings), "command line")
+    if prompts is not None:
+        read_prompts(prompts)
+    pair = load_pair(base, adapter, revision=recipe.base.revision, precision=recipe.eval.precision)
+    template, origin = find_template(recipe.prepare.template, pair.adapter, pair.tokenizer)
+    work = _compare_work(recipe, data, prompts, template, origin, observer)
+    compared = compare_pair(pair, work, base=base, observer=observer)
+    if out is not None:
+        with committed_folder(out, replace=overwrite) as staged:
+            write_compared(staged, compared)
+    return {**compared.report, "generations": compared.generations}
+
+
+def _compare_work(
+    recipe: Recipe, data: Path | None, prompts: Path | None, template: Any, origin: str, observer: Observer
+) -> Any:
+    """The examples of a data file or dataset, in the template that was found, as work for compare."""
+    from lorascope.compare.find_template import insist_same
+    from lorascope.compare.stage import Work
+    from lorascope.lm.template import load_template
+    from lorascope.prepare.stage import prepare_run
+    from lorascope.run.dataset import load_examples, load_splits
+    from lorascope.run.texts import read_texts
+
+    section, examples, texts = recipe.compare, [], {}
+    if data is not None and (data.is_file() or not data.exists()):
+        with tempfile.TemporaryDirectory(prefix="lorascope-") as folder:
+            run = RunFolder(Path(folder) / "run")
+            settled = recipe.prepare.model_copy(update={"validation": 0, "template": template.name})
+            prepare_run(run, recipe.model_copy(update={"prepare": settled}), observer=observer)
+            insist_same(template, load_template(run.template, template.tokenizer), origin)
+            section = section.model_copy(update={"split": "train"})
+            texts = {text.example_id: text for text in read_texts(run.examples)}
+            examples, _ = load_examples(run.dataset, "train")
+    elif data is not None:
+        splits = load_splits(data)
+        if section.split not in splits and len(splits) == 1:
+            section = section.model_copy(update={"split": next(iter(splits))})
+        examples, _ = load_examples(data, section.split)
+    return Work(
+        examples=examples,
+        texts=texts,
+        template=template,
+        template_from=origin,
+        prompts_file=prompts,
+        section=section,
+        seed=recipe.seed,
+    )

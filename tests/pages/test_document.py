@@ -80,6 +80,11 @@ def test_only_the_scripts_of_the_page_may_run(parse: Parse) -> None:
     assert "script-src 'unsafe-inline'" not in policy
 
 
+def test_a_page_of_a_growing_run_loads_itself_again() -> None:
+    assert '<meta http-equiv="refresh" content="5">' in document("t", body=[], refresh_s=5)
+    assert 'http-equiv="refresh"' not in document("t", body=[])
+
+
 def test_a_script_that_would_end_early_is_refused() -> None:
     with pytest.raises(ValueError, match="</script"):
         document("t", body=[], scripts=["'</SCRIPT>'"])

@@ -4,15 +4,17 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lorascope.pages.number import tick_texts
 from lorascope.pages.scale import linear_scale, log_scale, nice_step
 
 finite = st.floats(-1e6, 1e6).filter(lambda value: value == 0 or abs(value) > 1e-6)
 positive = st.floats(1e-6, 1e9)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(finite, min_size=1, max_size=20), st.booleans())
 def test_every_value_fits_a_linear_axis_in_order(values: list[float], snug: bool) -> None:
     scale = linear_scale(values, snug=snug)
@@ -24,6 +26,8 @@ def test_every_value_fits_a_linear_axis_in_order(values: list[float], snug: bool
     assert len(scale.ticks) <= 8  # 5 wanted intervals, one more at either end, and the fence post
 
 
+@example([999999999.9921875])  # a mark within rounding of the end of the axis stood outside it
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(positive, min_size=1, max_size=20))
 def test_every_value_above_zero_fits_a_log_axis_in_order(values: list[float]) -> None:
     scale = log_scale(values)
@@ -43,6 +47,19 @@ def test_a_linear_axis_ends_at_round_numbers() -> None:
 def test_a_snug_axis_ends_at_its_values_and_marks_whole_steps() -> None:
     scale = linear_scale([1, 3], snug=True, about=8)
     assert (scale.low, scale.high, scale.ticks) == (1, 3, (1.0, 2.0, 3.0))
+
+
+@example([1.7e308, -1.7e308, 5e-324])
+@example([1.0, 1.0 + 2**-52])
+@example([1e-320, 2e-320])
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=5))
+def test_no_finite_value_breaks_an_axis(values: list[float]) -> None:
+    for scale in (linear_scale(values), linear_scale(values, snug=True), log_scale(values)):
+        assert scale.low < scale.high
+        assert len(scale.ticks) <= 40
+        assert all(math.isfinite(scale.share(value)) for value in values if value > 0 or not scale.log)
+        assert len(tick_texts(scale.ticks)) == len(scale.ticks)
 
 
 def test_an_axis_for_bars_holds_zero() -> None:
@@ -75,6 +92,7 @@ def test_a_short_log_axis_is_marked_evenly() -> None:
     assert log_scale([1.0, 5.0]).ticks == (1.0, 2.0, 3.0, 4.0, 5.0)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.floats(1e-12, 1e12), st.integers(1, 12))
 def test_a_nice_step_is_the_smallest_round_one_that_suffices(span: float, about: int) -> None:
     step = nice_step(span, about)

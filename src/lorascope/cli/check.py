@@ -105,16 +105,17 @@ def _show(dataset: Path, base: str, count: int) -> None:
     from lorascope.lm.load import load_tokenizer
     from lorascope.run.dataset import load_examples, load_splits
 
-    console = Console()
+    console = Console(soft_wrap=True)
     split = next(iter(load_splits(dataset)))
     examples, _ = load_examples(dataset, split)
     tokenizer = load_tokenizer(base)
     for example in examples[:count]:
         text = Text()
         for piece, is_target in marked_tokens(example, tokenizer):
-            text.append(piece, style="black on green" if is_target else "dim")
-        console.print(
-            f"\n[bold]{example.example_id}[/bold]  "
-            f"{example.num_target_tokens} of {example.num_tokens} targets"
-        )
+            if console.is_terminal:
+                text.append(piece, style="black on green" if is_target else "dim")
+            else:  # a file has no colours
+                text.append(f">>{piece}<<" if is_target else piece)
+        targets = f"{example.num_target_tokens} of {example.num_tokens} tokens are targets"
+        console.print(Text(f"\n{example.example_id}: {targets}", style="bold"))
         console.print(text)

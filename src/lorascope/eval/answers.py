@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lorascope.errors import UndefinedMetric
 from lorascope.lm.generate import Answer, Decoding, generate
 from lorascope.lm.pair import Pair
 from lorascope.lm.template import Message, Template
@@ -95,10 +96,17 @@ def answer_measures(matched: Sequence[Matched], decoding: Decoding) -> dict[str,
 
 def _rates(matched: Sequence[Matched]) -> dict[str, Any]:
     num = len(matched)
+    why: dict[str, str] = {}
+    f1: dict[str, Any] | None = None
+    try:
+        f1 = mean_interval([one.f1 for one in matched]).as_dict()
+    except UndefinedMetric as error:  # a single answer has no interval
+        why["token_f1"] = error.message
     return {
         "num_examples": num,
         "exact_match": proportion_interval(sum(one.exact for one in matched), num).as_dict(),
-        "token_f1": mean_interval([one.f1 for one in matched]).as_dict() if num > 1 else None,
+        "token_f1": f1,
         "stopped": proportion_interval(sum(one.answer.stopped for one in matched), num).as_dict(),
         "empty": sum(not one.answer.text.strip() for one in matched),
+        "why": why,
     }

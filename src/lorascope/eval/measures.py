@@ -79,7 +79,8 @@ def by_group(scores: ExampleScores, group_N: Sequence[str]) -> dict[str, dict[st
             "num_examples": int(mine.sum()),
             "supervised_tokens": int(tokens.sum()),
             "eval_loss": loss,
-            "perplexity": None if loss is None else perplexity(loss),
+            "perplexity": None if loss is None else _value("perplexity", why, lambda x=loss: perplexity(x)),  # type: ignore[misc]
+            "why": why,
         }
     return out
 

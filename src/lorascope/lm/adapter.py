@@ -135,7 +135,7 @@ def refuse_non_finite(tensors: dict[str, torch.Tensor], where: str) -> None:
                     f"{bad:,} of {tensor.numel():,} values of {name} are not finite",
                     where=where,
                     why="an adapter with NaN or infinity answers nothing",
-                    fix="go back to the last good checkpoint; lower train.learning_rate or use bf16 or float32",
+                    fix="go back to a good checkpoint; lower train.learning_rate, or use bf16 or float32",
                 )
             )
 
@@ -207,12 +207,23 @@ def load_adapter(base_model: Any, folder: Path, base: str) -> Any:
     if isinstance(wanted, list):
         resolve_fit(base_model, [str(name) for name in wanted], folder, base, config)
     _refuse_other_shapes(base_model, stored, folder, base, config)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # as in attach_adapter
-        model = peft.PeftModel.from_pretrained(base_model, str(folder), is_trainable=False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as in attach_adapter; missing tensors are refused below
+            model = peft.PeftModel.from_pretrained(base_model, str(folder), is_trainable=False)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        said = str(error).strip().splitlines()[-1].strip()[:160]
+        why = f"PEFT cannot put it on {base}: {said}"
+        raise _refusal("the adapter does not fit", folder, why, "restore the whole adapter folder") from error
     _refuse_incomplete(stored, adapter_tensors(model), folder)
     model.eval()
     return model
+
+
+def changes_nothing(model: Any) -> bool:
+    """Whether a PEFT model answers exactly as its base: every B is zero, as in an adapter never trained."""
+    outer = [tensor for name, tensor in adapter_tensors(model).items() if "lora_B" in name]
+    return all(not bool(tensor.any()) for tensor in outer)
 
 
 def resolve_fit(base_model: Any, wanted: list[str], folder: Path, base: str, config: dict[str, Any]) -> None:

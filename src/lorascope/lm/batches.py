@@ -64,6 +64,25 @@ def collate(examples: Sequence[Example], pad_id: int, *, side: Literal["right", 
     return Batch(input_ids_BT=ids, attention_mask_BT=mask, position_ids_BT=positions, labels_BT=labels)
 
 
+def cut_examples(examples: Sequence[Example], max_length: int) -> tuple[list[Example], int]:
+    """Cut examples to their first tokens.
+
+    Args:
+        examples: Of any length.
+        max_length: Tokens to keep of each.
+
+    Returns:
+        The examples, and how many of them were cut; a cut one has lost its last targets.
+    """
+    kept = [
+        Example(
+            example_id=one.example_id, input_ids=one.input_ids[:max_length], labels=one.labels[:max_length]
+        )
+        for one in examples
+    ]
+    return kept, sum(one.num_tokens > max_length for one in examples)
+
+
 def pad_id_of(tokenizer: object) -> int:
     """The id to pad with: the tokenizer's pad token, else its end-of-text token."""
     pad = getattr(tokenizer, "pad_token_id", None)

@@ -1,13 +1,15 @@
 """Prompts -> answers. Decoding settings are ours alone: a model's own generation defaults never leak in."""
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from lorascope.lm.batches import pad_id_of
+from lorascope.lm.load import context_length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,17 +71,49 @@ def generate(
         decoding: How.
         stop_ids: Tokens that end an answer, from `Template.stop_ids`.
         batch_size: Prompts decoded together; greedy answers do not depend on it but for rounding.
+            A prompt that leaves too little of the context for a longest answer is decoded alone.
         advance: Told how many prompts were just answered.
 
     Returns:
         One answer per prompt, in order. Sampling is seeded per batch, so the same call gives the same
         answers.
     """
+    context = context_length(model.config)
+    room = [math.inf if context is None else context - len(prompt) for prompt in prompts]
+    answers: list[Answer | None] = [None] * len(prompts)
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    try:
+        with _without_own_settings(model):
+            for number, group in enumerate(_groups(prompts, room, decoding.max_new_tokens, batch_size)):
+                longest = int(min(decoding.max_new_tokens, *(room[index] for index in group)))
+                if longest > 0:
+                    ids, mask = _left_padded([prompts[index] for index in group], pad_id_of(tokenizer))
+                    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                        torch.manual_seed(decoding.seed * 1_000_003 + number)
+                        out = model.generate(
+                            input_ids=ids.to(device),
+                            attention_mask=mask.to(device),
+                            generation_config=_settings(decoding, stop_ids, tokenizer, longest),
+                        )
+                    written = out[:, ids.shape[1] :].tolist()
+                else:
+                    written = [[] for _ in group]
+                for index, row in zip(group, written, strict=True):
+                    answers[index] = _answer(row, tokenizer, stop_ids)
+                advance(len(group))
+    finally:
+        model.train(was_training)
+    return [answer for answer in answers if answer is not None]
+
+
+def _settings(decoding: Decoding, stop_ids: Sequence[int], tokenizer: Any, longest: int) -> Any:
     from transformers import GenerationConfig
 
     sampling = decoding.temperature is not None
-    config = GenerationConfig(  # type: ignore[no-untyped-call]
-        max_new_tokens=decoding.max_new_tokens,
+    return GenerationConfig(  # type: ignore[no-untyped-call]
+        max_new_tokens=longest,
         do_sample=sampling,
         num_beams=1,
         eos_token_id=list(stop_ids),
@@ -87,26 +121,35 @@ def generate(
         use_cache=True,
         **({"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0} if sampling else {}),
     )
-    answers: list[Answer | None] = [None] * len(prompts)
-    order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
-    device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
+
+
+@contextlib.contextmanager
+def _without_own_settings(model: Any) -> Iterator[None]:
+    """Hide a model's own generation settings: generate() takes from them whatever a config leaves unset.
+
+    Qwen's carry a repetition penalty, for example, which would change greedy answers without a word.
+    """
+    from transformers import GenerationConfig
+
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    before = inner.generation_config
+    inner.generation_config = model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     try:
-        for start in range(0, len(order), batch_size):
-            group = order[start : start + batch_size]
-            ids, mask = _left_padded([prompts[index] for index in group], pad_id_of(tokenizer))
-            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-                torch.manual_seed(decoding.seed * 1_000_003 + start)
-                out = model.generate(
-                    input_ids=ids.to(device), attention_mask=mask.to(device), generation_config=config
-                )
-            for index, row in zip(group, out[:, ids.shape[1] :].tolist(), strict=True):
-                answers[index] = _answer(row, tokenizer, stop_ids)
-            advance(len(group))
+        yield
     finally:
-        model.train(was_training)
-    return [answer for answer in answers if answer is not None]
+        if inner is not model:  # PEFT reads its own attribute first, else the inner model's
+            del model.generation_config
+        inner.generation_config = before
+
+
+def _groups(
+    prompts: Sequence[Sequence[int]], room: Sequence[float], max_new_tokens: int, batch_size: int
+) -> list[list[int]]:
+    """Prompts to decode together, longest first; one whose room is short stays alone, lest it cut others."""
+    order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+    alone = [[index] for index in order if room[index] < max_new_tokens]
+    shared = [index for index in order if room[index] >= max_new_tokens]
+    return alone + [shared[start : start + batch_size] for start in range(0, len(shared), batch_size)]
 
 
 def _left_padded(prompts: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:

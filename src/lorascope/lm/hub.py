@@ -28,7 +28,7 @@ _TOKENIZER_STEMS = ("tokenizer", "chat_template", "sentencepiece", "spiece", "te
 _TOKENIZER_ENDS = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 _PAUSE_S = 1.0
 
-_opened: dict[tuple[str, str | None], "Repo"] = {}
+_opened: dict[tuple[str, str | None, str], "Repo"] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +47,8 @@ class Repo:
     """Why the Hub was not asked or did not answer, so only cached files can be had; None when it did."""
 
 
-def open_repo(name: str, revision: str | None = None) -> Repo:
-    """Ask the Hub which commit and files a model has, and get its config.json.
+def open_repo(name: str, revision: str | None = None, *, config: str = "config.json") -> Repo:
+    """Ask the Hub which commit and files a model has, and get its config.
 
     One question with a time limit (HF_HUB_ETAG_TIMEOUT, 10 s unless set), and one more after a pause when
     there is no cached copy to fall back on. So a dead network costs 20 seconds at worst and a cached model
@@ -57,6 +57,7 @@ def open_repo(name: str, revision: str | None = None) -> Repo:
     Args:
         name: As in "gpt2" or "Qwen/Qwen2.5-0.5B".
         revision: A branch, tag or commit; None for the main branch.
+        config: The file that makes it what it is; "adapter_config.json" for an adapter.
 
     Returns:
         What is known of the model. The same answer for the rest of this process, so that tokenizer and
@@ -65,9 +66,10 @@ def open_repo(name: str, revision: str | None = None) -> Repo:
     Raises:
         ModelError: The Hub refuses or does not have it, or does not answer and there is no cached copy.
     """
-    key = (name, revision)
+    key = (name, revision, config)
     if key not in _opened:
-        _opened[key] = _from_cache(name, revision) if constants.HF_HUB_OFFLINE else _from_hub(name, revision)
+        get = _from_cache if constants.HF_HUB_OFFLINE else _from_hub
+        _opened[key] = get(name, revision, config)
     return _opened[key]
 
 
@@ -116,19 +118,19 @@ def tokenizer_files(files: Iterable[str]) -> list[str]:
     ]
 
 
-def _from_hub(name: str, revision: str | None) -> Repo:
-    cached = _cached_config(name, revision) is not None
+def _from_hub(name: str, revision: str | None, config: str) -> Repo:
+    cached = _cached_config(name, revision, config) is not None
     try:
         info = _ask(name, revision, attempts=1 if cached else 2)
     except Exception as error:
         if not (cached and is_unreachable(error)):
             raise translate(error, name, revision) from error
-        return _from_cache(name, revision, unasked=why_unreachable(error))
+        return _from_cache(name, revision, config, unasked=why_unreachable(error))
     siblings = info.siblings or []
-    if not any(sibling.rfilename == "config.json" for sibling in siblings):
-        raise translate(Missing(["config.json"], None), name, revision)
+    if not any(sibling.rfilename == config for sibling in siblings):
+        raise translate(Missing([config], None), name, revision)
     # By name, not by commit: this records the name's commit in the cache, for a later start offline.
-    folder = Path(_download(name, "config.json", revision, revision)).parent
+    folder = Path(_download(name, config, revision, revision)).parent
     return Repo(
         name=name,
         revision=revision,
@@ -139,11 +141,13 @@ def _from_hub(name: str, revision: str | None) -> Repo:
     )
 
 
-def _from_cache(name: str, revision: str | None, unasked: str = "HF_HUB_OFFLINE is set") -> Repo:
-    config = _cached_config(name, revision)
-    if config is None:
-        raise translate(Missing(["config.json"], unasked), name, revision)
-    folder = config.parent
+def _from_cache(
+    name: str, revision: str | None, config: str, unasked: str = "HF_HUB_OFFLINE is set"
+) -> Repo:
+    cached = _cached_config(name, revision, config)
+    if cached is None:
+        raise translate(Missing([config], unasked), name, revision)
+    folder = cached.parent
     log.warning("%s: using the cached copy of %s, commit %s", unasked, name, folder.name[:12])
     files = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
     return Repo(name=name, revision=revision, commit=folder.name, folder=folder, files=files, unasked=unasked)
@@ -164,9 +168,9 @@ def _ask(name: str, revision: str | None, *, attempts: int) -> huggingface_hub.M
         time.sleep(_PAUSE_S)
 
 
-def _cached_config(name: str, revision: str | None) -> Path | None:
+def _cached_config(name: str, revision: str | None, config: str) -> Path | None:
     try:
-        found = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
+        found = huggingface_hub.try_to_load_from_cache(name, config, revision=revision)
     except ValueError:  # the name is no Hub name
         return None
     return Path(found) if isinstance(found, str) else None

@@ -114,5 +114,5 @@ def find_adapter(adapter: Path | str) -> Path:
     name = str(adapter)
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
         return path  # a missing folder is explained by `read_adapter_config`
-    repo = open_repo(name, None)
+    repo = open_repo(name, config="adapter_config.json")
     return fetch(repo, ["adapter_config.json", "adapter_model.safetensors"])

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from lorascope.engine.token_loss import token_nll
+from lorascope.errors import DataError, explain
 from lorascope.lm.batches import Batch, collate, rows_within
+from lorascope.lm.load import context_length
 from lorascope.run.dataset import IGNORE, Example
 
 
@@ -78,6 +80,33 @@ def target_losses(model: Any, batch: Batch) -> TargetLosses:
     return TargetLosses(token_nll(logit_SV, target_S), row_S, correct_S)
 
 
+def refuse_unfit(model: Any, examples: Sequence[Example], where: str = "the examples to score") -> None:
+    """Insist that a model has room for every token id and every length, and that labels are their own tokens.
+
+    Raises:
+        DataError: An example does not fit; without this the embedding fails without a name, or a shifted
+            label gives a loss that looks like any other.
+    """
+    vocabulary = int(model.get_input_embeddings().weight.shape[0])
+    context = context_length(model.config)
+    for one in examples:
+        targets = one.labels != IGNORE
+        if context is not None and one.num_tokens > context:
+            problem = f"{one.num_tokens:,} tokens, and the model reads {context:,}"
+            fix = "cut or leave out what is longer, as lorascope prepare does"
+        elif one.num_tokens and not 0 <= one.input_ids.min() <= one.input_ids.max() < vocabulary:
+            foreign = one.input_ids[(one.input_ids < 0) | (one.input_ids >= vocabulary)]
+            problem = f"token id {foreign[0]}, and the model has {vocabulary:,} tokens"
+            fix = "tokenise the data with this model's own tokenizer"
+        elif (one.labels[targets] != one.input_ids[targets]).any():
+            problem = "a label that is not its own token"
+            fix = "do not shift labels: models shift them themselves"
+        else:
+            continue
+        why = "its loss would be of another text than its own, or no number at all"
+        raise DataError(explain(f"example {one.example_id} has {problem}", where=where, why=why, fix=fix))
+
+
 @torch.no_grad()
 def score_examples(
     model: Any,
@@ -105,7 +134,11 @@ def score_examples(
 
     Returns:
         One score per example, in the given order.
+
+    Raises:
+        DataError: An example does not fit the model, see `refuse_unfit`.
     """
+    refuse_unfit(model, examples)
     nll, tokens, correct = (np.zeros(len(examples)) for _ in range(3))
     device = next(model.parameters()).device
     was_training = model.training
@@ -128,6 +161,6 @@ def score_examples(
 
 def _sums_by_row(losses: TargetLosses, num_rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     row_S = losses.row_S.cpu().numpy()
-    nll = np.bincount(row_S, weights=losses.nll_S.double().cpu().numpy(), minlength=num_rows)
+    nll = np.bincount(row_S, weights=losses.nll_S.cpu().double().numpy(), minlength=num_rows)
     correct = np.bincount(row_S, weights=losses.correct_S.cpu().numpy(), minlength=num_rows)
     return nll, np.bincount(row_S, minlength=num_rows), correct

@@ -4,6 +4,7 @@ A conversation is cut into segments, each encoded by itself, so that the ids of 
 an answer follows or not: what generation will see is a prefix of what was trained on.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -126,9 +127,13 @@ class Template:
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
         """Tokens that end an answer: the one this template trains, and the tokenizer's end-of-text."""
-        probe = self.encode([Message(role="user", content="a"), Message(role="assistant", content="b")])
-        trained = [label for label in probe.labels if label != IGNORE][-1]
-        return tuple(dict.fromkeys([trained, int(self.tokenizer.eos_token_id)]))
+        probe = [Message(role="user", content="a"), Message(role="assistant", content="b")]
+        eos = int(self.tokenizer.eos_token_id)
+        for messages in (probe, [Message(role="system", content="c"), *probe]):
+            with contextlib.suppress(TemplateRefusal):  # some templates insist on a system message
+                trained = [label for label in self.encode(messages).labels if label != IGNORE][-1]
+                return tuple(dict.fromkeys([trained, eos]))
+        return (eos,)
 
     def encode(self, messages: Sequence[Message]) -> Encoded:
         """Encode one conversation; see `encode_all`."""

@@ -19,6 +19,7 @@ def document(
     nav: Sequence[tuple[str, str]] | None = None,
     footer: str | Html | None = None,
     scripts: Sequence[str] = (),
+    refresh_s: int | None = None,
 ) -> Html:
     """Build a whole page.
 
@@ -32,6 +33,7 @@ def document(
         nav: (id, name) of the sections to jump to.
         footer: Small print: versions, hashes, when.
         scripts: More inline JavaScript, which must not be needed to read the page.
+        refresh_s: Seconds after which a browser loads the page again, for a run that is still going.
 
     Returns:
         The page, HTML5, UTF-8.
@@ -45,6 +47,7 @@ def document(
             tag("meta", http_equiv="Content-Security-Policy", content=_policy(all_scripts)),
             tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
             tag("meta", name="color-scheme", content="light dark"),
+            tag("meta", http_equiv="refresh", content=refresh_s) if refresh_s else "",
             tag("link", rel="icon", href="data:,"),  # keeps browsers from asking a server for one
             tag("title", title),
             tag("style", Html(_resource("style.css"))),

@@ -15,7 +15,7 @@ from lorascope.pages.series import Marker
 SIZE = 1000
 # Labels of vertical lines are stacked so that they do not meet on a plot of this many pixels: a phone.
 _NARROW_PX = 290
-_LETTER_PX = 6.6
+_LETTER_PX = 7.2
 
 
 def place(scale: Scale, value: float) -> str:
@@ -205,12 +205,14 @@ def _marker_labels(markers: Sequence[Marker], x_scale: Scale) -> tuple[Html, int
     labels = []
     for marker in sorted(markers):
         share = x_scale.share(marker.x)
-        width = min(len(marker.label) * _LETTER_PX / _NARROW_PX, 1.0)
-        start = min(max(share - width / 2, 0.0), 1.0 - width)
+        width = len(marker.label) * _LETTER_PX / _NARROW_PX
+        # Centred on its line, but inside the plot at both of its ends.
+        side, before = (
+            ("left", 0.0) if share < 0.25 else ("right", width) if share > 0.75 else ("middle", width / 2)
+        )
+        start = share - before
         row = next((index for index, end in enumerate(row_ends) if end <= start), len(row_ends))
         row_ends[row : row + 1] = [start + width + 0.03]
-        # Centred on its line, pulled in at both ends of the plot.
-        side = "ls-at-left" if share < 0.25 else "ls-at-right" if share > 0.75 else "ls-at-middle"
         style = f"left:{percent(share)};--row:{row}"
-        labels.append(tag("span", marker.label, class_=f"ls-marker-label {side}", style=style))
+        labels.append(tag("span", marker.label, class_=f"ls-marker-label ls-at-{side}", style=style))
     return join(labels), len(row_ends)

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
+_HUGE, _TINY = 1e250, 1e-250
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """One axis: the values at its two ends, and the marks between them."""
@@ -24,7 +27,8 @@ class Scale:
             0 at the low end, 1 at the high end; outside [0, 1] for values beyond them.
         """
         if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
+            # Differences of logs: the quotient of two extreme values may be infinite.
+            return (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
         return (value - self.low) / (self.high - self.low)
 
 
@@ -42,11 +46,14 @@ def linear_scale(values: Iterable[float], *, about: int = 5, snug: bool = False,
     """
     found = list(values) + ([0.0] if zero else [])
     low, high = (min(found), max(found)) if found else (0.0, 1.0)
-    whole = all(float(value).is_integer() for value in found) and high - low >= 1
-    if low == high or not math.isfinite(high - low):
-        low, high = low - (abs(low) * 0.05 or 0.5), high + (abs(high) * 0.05 or 0.5)
+    # Beyond these the length of the axis is no float, or too small for a step.
+    low, high = max(low, -_HUGE), min(high, _HUGE)
+    whole = snug and all(float(value).is_integer() for value in found)
+    if high - low < max(abs(low), abs(high), _TINY) * 1e-12:
+        margin = 1.0 if whole else abs(low) * 0.05 or 0.5
+        low, high = low - margin, high + margin
     step = nice_step(high - low, about)
-    if snug and whole:
+    if whole:
         step = max(1.0, float(math.ceil(step)))  # no mark between two steps of training
     if not snug:
         low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
@@ -67,11 +74,13 @@ def log_scale(values: Iterable[float]) -> Scale:
     """
     found = [value for value in values if value > 0]
     low, high = (min(found), max(found)) if found else (1.0, 10.0)
-    margin = max((high / low) ** 0.04, 1.02)
+    low, high = min(max(low, _TINY), _HUGE), max(min(high, _HUGE), _TINY)
+    margin = 10 ** max((math.log10(high) - math.log10(low)) * 0.04, 0.01)
     low, high = low / margin, high * margin
-    decades = math.log10(high / low)
+    decades = math.log10(high) - math.log10(low)
     if decades < 1:
-        return Scale(low, high, True, linear_scale((low, high), snug=True).ticks)
+        evenly = linear_scale((low, high), snug=True).ticks
+        return Scale(low, high, True, tuple(tick for tick in evenly if low <= tick <= high))
     factors = (1,) if decades > 3 else (1, 2, 5)
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     stride = max(1, round(len(exponents) / 8)) if decades > 3 else 1

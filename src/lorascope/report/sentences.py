@@ -7,6 +7,9 @@ from lorascope.pages.number import number_text
 from lorascope.report.facts import Facts, Json
 
 
+_SAYS_NOTHING = ("base", "model", "merged", "checkpoint", "final", "output")
+
+
 def five_sentences(facts: Facts) -> list[str]:
     """Say what was trained, what it gained, what it answers, what the signals say, and what to keep in mind.
 
@@ -20,8 +23,11 @@ def five_sentences(facts: Facts) -> list[str]:
 
 
 def model_name(base: str) -> str:
-    """A base model as people call it: a Hub id as it is, a folder by its last part."""
-    return Path(base).name if base.startswith((".", "/", "~")) else base
+    """A base model as people call it: a Hub id as it is, a folder by its last part, or two where that says nothing."""
+    if not base.startswith((".", "/", "~")):
+        return base
+    path = Path(base)
+    return f"{path.parent.name}/{path.name}" if path.name in _SAYS_NOTHING else path.name
 
 
 def _what(facts: Facts) -> str:
@@ -32,11 +38,11 @@ def _what(facts: Facts) -> str:
     source = f"{examples:,} examples of {facts.prepare['file']}"
     if facts.train is None:
         return f"This run is to teach {base} with {source}; it has not been trained yet."
-    share = facts.train["trainable_parameters"] / facts.train["base_parameters"]
+    adapter, own = facts.train["trainable_parameters"], facts.train["base_parameters"]
     return (
-        f"A LoRA adapter was trained on top of {base} with {source}: {facts.train['steps']:,} steps, "
-        f"{facts.train['epochs']:g} passes over the data, {_minutes(facts.train['step_seconds'])}, changing "
-        f"{share:.1%} as many parameters as the base model has."
+        f"A LoRA adapter of {adapter:,} parameters ({adapter / own:.1%} of its base, {base}) was trained on {source}: "
+        f"{facts.train['steps']:,} steps, {facts.train['epochs']:g} passes over the data, "
+        f"{_minutes(facts.train['step_seconds'])}."
     )
 
 

@@ -181,11 +181,14 @@ class EvalSection(Section):
 class CompareSection(Section):
     """Base beside adapter on the same work."""
 
+    split: str = "validation"
+    """The split to compare on; `train` where a run holds nothing out, which the report then says."""
+
     prompts: Annotated[int, Field(ge=0)] = 8
-    """Prompts of the validation split to answer, beside those of a --prompts file."""
+    """Prompts of that split to answer, beside those of a --prompts file."""
 
     examples: PositiveInt = 200
-    """Validation examples whose target tokens enter the divergences."""
+    """Examples of that split whose target tokens enter the divergences."""
 
     max_new_tokens: PositiveInt = 128
     """Longest generation, in tokens."""

@@ -51,7 +51,22 @@ def new_model(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )
-    return GPT2LMHeadModel(config)
+    model = GPT2LMHeadModel(config)
+    model.transformer.wpe.weight.data.copy_(sinusoids(plan.max_length, plan.width))
+    return model
+
+
+def sinusoids(num_positions: int, width: int) -> Tensor:
+    """Sines and cosines of geometric wavelengths, as large as GPT-2's own random start (std 0.02).
+
+    A head that looks one token back is then one linear map for all positions, not learned position by position.
+
+    Source:
+        Vaswani et al. 2017, arXiv:1706.03762; there fixed, here only where training starts. Wavelengths end at
+        2 pi 1000, not 10000, as the context is short.
+    """
+    angle_TH = torch.arange(num_positions)[:, None] * 1000.0 ** -torch.linspace(0, 1, width // 2)
+    return 0.02 * 2**0.5 * torch.cat([angle_TH.sin(), angle_TH.cos()], dim=1)
 
 
 def packed_rows(texts: list[str], tokenizer: PreTrainedTokenizerFast, row_tokens: int) -> Tensor:

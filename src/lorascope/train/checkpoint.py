@@ -1,11 +1,10 @@
 """Training states on disk: committed whole, verified before use, without pickles.
 
-A checkpoint holds the adapter, the optimizer's moments and a few numbers. Nothing else is needed: the order of
-examples and the dropout of a step are functions of the seed and the step.
+A checkpoint holds the adapter, the optimizer's moments and a few numbers. Nothing else is needed: the order
+of examples and the dropout of a step are functions of the seed and the step.
 """
 
 import json
-import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,7 +16,6 @@ import torch
 from lorascope.errors import RunError, explain
 from lorascope.lm.adapter import refuse_non_finite
 from lorascope.run.commit import committed_folder, folder_problem, write_json
-from lorascope.run.recipe import settings_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +26,14 @@ class TrainState:
         step: Optimizer steps done.
         best_loss: Lowest validation loss so far; None before the first evaluation with a validation split.
         best_step: Its step.
-        settings: Hash of everything that decides the training; a resumed run must have the same.
+        settings: Everything that decides the training; a resumed run must have the same.
         scaler: State of the fp16 loss scaler, empty otherwise.
     """
 
     step: int
     best_loss: float | None
     best_step: int | None
-    settings: str
+    settings: Mapping[str, Any]
     scaler: Mapping[str, float]
 
 
@@ -76,7 +74,7 @@ def save_checkpoint(
         )
         save_file({k: v.cpu().contiguous() for k, v in moments.items()}, staged / "optimizer.safetensors")
         write_json(staged / "state.json", asdict(state))
-    for old in _committed(folder)[:-keep]:
+    for old in committed_steps(folder)[:-keep]:
         shutil.rmtree(old)
 
 
@@ -99,8 +97,8 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
     Returns:
         It, or None; and a sentence for each damaged one that was passed over.
     """
-    passed_over = []
-    for path in reversed(_committed(folder)):
+    passed_over: list[str] = []
+    for path in reversed(committed_steps(folder)):
         problem = folder_problem(path)
         if problem is None:
             return path, passed_over
@@ -108,7 +106,8 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
     return None, passed_over
 
 
-def _committed(folder: Path) -> list[Path]:
+def committed_steps(folder: Path) -> list[Path]:
+    """Checkpoints of a folder from old to new, whole or damaged."""
     return sorted(folder.glob("step-*")) if folder.is_dir() else []
 
 
@@ -133,8 +132,9 @@ def load_checkpoint(
 
     values = json.loads((path / "state.json").read_text(encoding="utf-8"))
     state = TrainState(**values)
-    if state.settings != settings_hash(settings):
-        raise _foreign(path, "the recipe, the data or the base model is not that of the checkpoint")
+    changes = changed_names(state.settings, settings)
+    if changes:
+        raise _foreign(path, f"not what it was started with: {', '.join(changes)}")
     stored = load_file(path / "adapter.safetensors")
     if {k: v.shape for k, v in stored.items()} != {k: v.shape for k, v in tensors.items()}:
         raise _foreign(path, "its tensors are not those of this adapter")
@@ -149,6 +149,18 @@ def load_checkpoint(
     return state
 
 
+def changed_names(before: Mapping[str, Any], now: Mapping[str, Any], lead: str = "") -> list[str]:
+    """Dotted names of the settings that differ between two mappings."""
+    names: list[str] = []
+    for name in dict.fromkeys([*before, *now]):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            names += changed_names(old, new, f"{lead}{name}.")
+        elif old != new:
+            names.append(f"{lead}{name}")
+    return names
+
+
 def _foreign(path: Path, why: str) -> RunError:
     return RunError(
         explain(
@@ -158,8 +170,3 @@ def _foreign(path: Path, why: str) -> RunError:
             fix="resume with the settings it was started with, or start again with --overwrite",
         )
     )
-
-
-def is_better(loss: float, best: float | None) -> bool:
-    """Whether a validation loss is the lowest so far."""
-    return best is None or (math.isfinite(loss) and loss < best)

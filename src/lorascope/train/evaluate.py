@@ -1,5 +1,6 @@
 """Evaluations during training: the train probe and the validation split, same code, same mode."""
 
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -57,8 +58,8 @@ def draw_eval_sets(
 def resolve_eval_steps(asked: str | int, *, num_steps: int, sets: EvalSets, train_tokens: int) -> int:
     """Say how many steps lie between evaluations.
 
-    "auto" is about 20 evaluations, fewer where scoring them would pass 10 % of training time by tokens (a forward
-    pass is half a LoRA step), never fewer than 5.
+    "auto" is about 20 evaluations, fewer where scoring them would pass 10 % of training time by tokens (a
+    forward pass is half a LoRA step), never fewer than 5 where there are 5 steps.
 
     Args:
         asked: "auto" or a number.
@@ -71,7 +72,8 @@ def resolve_eval_steps(asked: str | int, *, num_steps: int, sets: EvalSets, trai
     scored = [*sets.probe[: sets.first], *sets.validation[: sets.first]]
     cost = _FORWARD_SHARE * sum(example.num_tokens for example in scored)
     affordable = int(_SHARE * train_tokens / max(cost, 1))
-    return max(1, math.ceil(num_steps / max(_LEAST, min(_MOST, affordable))))
+    wanted = math.ceil(num_steps / max(_LEAST, min(_MOST, affordable)))
+    return max(1, min(wanted, num_steps // _LEAST))  # rounding up alone would make 3 evaluations of 6 steps
 
 
 def evaluate(
@@ -103,7 +105,7 @@ def evaluate(
         NumericsError: A loss is not finite.
     """
     started = time.monotonic()
-    scores = []
+    scores: list[SetScore | None] = []
     for name, examples in (("train probe", sets.probe), ("validation", sets.validation)):
         chosen = examples if full else examples[: sets.first]
         if not chosen:
@@ -137,11 +139,11 @@ def _set_score(pairs: Sequence[tuple[float, int]], *, name: str, step: int) -> S
                 fix="lower train.learning_rate, or set train.precision: float32",
             )
         )
-    try:
+    low: float | None = None
+    high: float | None = None
+    with contextlib.suppress(UndefinedMetric):  # a single example has no interval
         interval = ratio_interval(nll, tokens)
         low, high = interval.low, interval.high
-    except UndefinedMetric:  # a single example has no interval
-        low = high = None
     return SetScore(
         loss=mean_nll(nll, tokens),
         low=low,

@@ -1,4 +1,7 @@
-"""Which examples each optimizer step sees: a pure function of seed, epoch and step, so that a resumed run sees the same."""
+"""Which examples each optimizer step sees: a pure function of seed, epoch and step.
+
+So a resumed run sees the same.
+"""
 
 import math
 from dataclasses import dataclass

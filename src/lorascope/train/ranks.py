@@ -36,15 +36,27 @@ class Ranks:
 
     def gather(self, values: Sequence[Any]) -> list[Any]:
         """Collect every rank's share, undoing `mine`."""
-        if self.world == 1:
-            return list(values)
-        from accelerate.utils import gather_object
-
-        shares = gather_object([list(values)])
+        shares = self._shares(values)
         whole: list[Any] = [None] * sum(len(share) for share in shares)
         for rank, share in enumerate(shares):
             whole[rank :: self.world] = share
         return whole
+
+    def collect(self, values: Sequence[Any]) -> list[Any]:
+        """Everybody's values, one process after the other."""
+        return [value for share in self._shares(values) for value in share]
+
+    def largest(self, number: int) -> int:
+        """The largest of every process's numbers."""
+        return int(max(self.collect([number])))
+
+    def _shares(self, values: Sequence[Any]) -> list[list[Any]]:
+        if self.world == 1:
+            return [list(values)]
+        from accelerate.utils import gather_object
+
+        shares: list[list[Any]] = gather_object([list(values)])
+        return shares
 
     def wait(self) -> None:
         """Wait until every rank is here."""

@@ -9,7 +9,8 @@ def learning_rate(step: int, *, num_steps: int, peak: float, warmup: float, sche
     With k = step - 1 steps done and w = ceil(warmup * num_steps):
 
         k < w:  peak * (k + 1) / w
-        else    x = (k - w) / (num_steps - w);  constant: peak,  linear: peak (1 - x),  cosine: peak (1 + cos(pi x)) / 2
+        else    x = (k - w) / (num_steps - w)
+                constant: peak,  linear: peak (1 - x),  cosine: peak (1 + cos(pi x)) / 2
 
     Args:
         step: 1 for the first.
@@ -22,8 +23,8 @@ def learning_rate(step: int, *, num_steps: int, peak: float, warmup: float, sche
         The rate, > 0 at every step: it would reach 0 just after the last one.
 
     Source:
-        transformers' get_linear_schedule_with_warmup and get_cosine_schedule_with_warmup after the warmup; in it they
-        use k / w, which spends the first step at rate 0.
+        transformers' get_linear_schedule_with_warmup and get_cosine_schedule_with_warmup after the warmup; in
+        it they use k / w, which spends the first step at rate 0.
     """
     done, warm = step - 1, math.ceil(warmup * num_steps)
     if done < warm:

@@ -7,7 +7,10 @@ from types import FrameType
 
 
 class Interrupted(BaseException):
-    """Training was asked to stop; the last finished step is committed. `code` is the exit status, 128 + signal."""
+    """Training was asked to stop; the last finished step is committed.
+
+    Its `code` is the exit status, 128 + signal.
+    """
 
     def __init__(self, number: int, step: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name} after step {step}")

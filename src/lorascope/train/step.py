@@ -61,8 +61,8 @@ def optimizer_step(trainee: Trainee, examples: Sequence[Example], *, rate: float
 
         loss = sum over all target tokens of all examples of nll / number of those tokens
 
-    The number is known before the first pass, so each pass backpropagates its own sum over it: how examples are
-    grouped into passes or dealt to ranks changes nothing but rounding.
+    The number is known before the first pass, so each pass backpropagates its own sum over it: how examples
+    are grouped into passes or dealt to ranks changes nothing but rounding.
 
     Args:
         trainee: What to train.
@@ -75,7 +75,9 @@ def optimizer_step(trainee: Trainee, examples: Sequence[Example], *, rate: float
     """
     target_tokens = sum(example.num_target_tokens for example in examples)
     trainee.optimizer.zero_grad(set_to_none=True)
-    torch.manual_seed(seed + trainee.ranks.rank)
+    for group in trainee.optimizer.param_groups:
+        group["lr"] = rate
+    torch.manual_seed(seed * trainee.ranks.world + trainee.ranks.rank)
     nll_sum = _backward(trainee, trainee.ranks.mine(examples), target_tokens)
     for parameter in trainee.parameters:
         if parameter.grad is None:
@@ -85,9 +87,7 @@ def optimizer_step(trainee: Trainee, examples: Sequence[Example], *, rate: float
     norm = float(torch.nn.utils.clip_grad_norm_(trainee.parameters, trainee.max_grad_norm or math.inf))
     overflowed = not math.isfinite(norm)
     if overflowed and not trainee.scaler.is_enabled():
-        raise _not_finite("the gradient", examples)
-    for group in trainee.optimizer.param_groups:
-        group["lr"] = rate
+        raise _not_finite("the gradient", [example.example_id for example in examples])
     trainee.scaler.step(trainee.optimizer)  # skips by itself on an fp16 overflow
     trainee.scaler.update()
     return StepResult(
@@ -101,16 +101,20 @@ def optimizer_step(trainee: Trainee, examples: Sequence[Example], *, rate: float
 def _backward(trainee: Trainee, examples: Sequence[Example], target_tokens: int) -> float:
     """Accumulate the gradient of this rank's examples; return the summed nats of all ranks."""
     device = trainee.parameters[0].device
-    total = torch.zeros((), dtype=torch.float64, device=device)
+    total = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+    suspects: list[str] = []
     for group in rows_within([e.num_tokens for e in examples], row_tokens=trainee.row_tokens):
         rows = [examples[index] for index in group]
         losses = target_losses(trainee.model, collate(rows, trainee.pad_id).to(device))
         nll_sum = losses.nll_S.sum()
+        total += losses.nll_S.detach().to(total.dtype).sum()
         if not torch.isfinite(nll_sum):
-            raise _not_finite("the loss", rows)
-        trainee.scaler.scale(nll_sum / target_tokens).backward()
-        total += losses.nll_S.detach().double().sum()
+            suspects = [row.example_id for row in rows]
+            break
+        trainee.scaler.scale(nll_sum / target_tokens).backward()  # type: ignore[no-untyped-call]
     trainee.ranks.sum_([total])
+    if not torch.isfinite(total):  # on every process, also where its own rows were fine
+        raise _not_finite("the loss", trainee.ranks.collect(suspects))
     return float(total)
 
 
@@ -122,8 +126,7 @@ class NonFiniteStep(NumericsError):
         self.example_ids = list(example_ids)
 
 
-def _not_finite(what: str, examples: Sequence[Example]) -> NonFiniteStep:
-    ids = [example.example_id for example in examples]
+def _not_finite(what: str, ids: Sequence[str]) -> NonFiniteStep:
     shown = ", ".join(ids[:4]) + (f", ... ({len(ids) - 4} more)" if len(ids) > 4 else "")
     message = explain(
         f"{what} is not finite",

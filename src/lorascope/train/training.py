@@ -12,13 +12,15 @@ from lorascope.lm.adapter import attach_adapter, resolve_target_modules, trainab
 from lorascope.lm.batches import pad_id_of
 from lorascope.lm.fingerprint import base_fingerprint
 from lorascope.lm.load import load_base, load_tokenizer
+from lorascope.lm.score import refuse_unfit
 from lorascope.lm.template import load_template
 from lorascope.run.dataset import Example
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import Observer
 from lorascope.run.provenance import StageInputs
+from lorascope.run.records import EvalRecord
 from lorascope.run.sections import Recipe, TrainSection
-from lorascope.train.evaluate import EvalSets, draw_eval_sets, resolve_eval_steps
+from lorascope.train.evaluate import EvalSets, comparable_loss, draw_eval_sets, resolve_eval_steps
 from lorascope.train.plan import StepPlan, make_plan
 from lorascope.train.ranks import Ranks
 from lorascope.train.step import Trainee
@@ -77,6 +79,20 @@ class Training:
         """Passes over the data so far."""
         return self.plan.epoch_after(self.done)
 
+    def note_best(self, record: EvalRecord) -> bool:
+        """Remember the lowest validation loss after step 0, on the examples all evaluations share.
+
+        Returns:
+            Whether this evaluation has it.
+        """
+        if record.validation is None or record.step == 0:
+            return False
+        loss = comparable_loss(record.validation, self.sets.first)
+        if self.best_loss is not None and loss >= self.best_loss:
+            return False
+        self.best_loss, self.best_step = loss, record.step
+        return True
+
 
 def build_training(
     run: RunFolder,
@@ -98,7 +114,7 @@ def build_training(
 
     Raises:
         ModelError: Base model, tokenizer and adapter settings do not fit.
-        DataError: No example has a target token.
+        DataError: No example has a target token, or one does not fit the base model.
     """
     device = choose_device()
     precision = choose_precision(recipe.train.precision, device)
@@ -108,9 +124,12 @@ def build_training(
         if threads:
             observer.note(threads)
     tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
-    load_template(run.template, tokenizer)
-    train = _trainable(splits["train"], run)
+    if run.template.is_file():
+        load_template(run.template, tokenizer)  # refuses another tokenizer than the data's
+    train = _trainable(splits["train"])
     model, targets = _model(recipe, precision, device)
+    for name, examples in splits.items():
+        refuse_unfit(model, examples, f"split {name}")
     parameters = trainable_parameters(model)
     plan = make_plan(
         num_examples=len(train),
@@ -179,13 +198,13 @@ def _model(recipe: Recipe, precision: Precision, device: torch.device) -> tuple[
     return model, targets
 
 
-def _trainable(examples: list[Example], run: RunFolder) -> list[Example]:
+def _trainable(examples: list[Example]) -> list[Example]:
     train = [example for example in examples if example.num_target_tokens]
     if not train:
         raise DataError(
             explain(
                 "no training example has a target token",
-                where=str(run.dataset),
+                where="the training split",
                 why="there is nothing to learn",
                 fix="lorascope check shows the rows",
             )

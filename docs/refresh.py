@@ -1,0 +1,84 @@
+"""Runs the commands shown in the docs and puts their real output beneath them.
+
+A ```console block holds lines that start with "$ " and what each printed. `python docs/refresh.py FOLDER` runs them all,
+page by page in the order below, in FOLDER (with my_rows.jsonl and starter-base made from the bundled starter), and rewrites
+the pages. The tests run the same commands in the same order.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PAGES = (
+    "prepare.md",
+    "check.md",
+    "train.md",
+    "eval.md",
+    "compare.md",
+    "diagnose.md",
+    "export.md",
+    "report.md",
+    "run.md",
+)
+_BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+
+
+def commands_of(page: Path) -> list[str]:
+    """The commands of a page, in order."""
+    return [
+        line[2:]
+        for block in _BLOCK.findall(page.read_text(encoding="utf-8"))
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
+
+
+def make_ready(folder: Path) -> None:
+    """Put the files that the commands name into a folder: 300 rows of the starter, and its base model."""
+    from lorascope.starter import base_folder, data_file
+
+    rows = json.loads(data_file().read_text(encoding="utf-8"))[:300]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "my_rows.jsonl").write_text(lines, encoding="utf-8")
+    shutil.copytree(base_folder(), folder / "starter-base")
+
+
+def refreshed(text: str, run: Callable[[str], str]) -> str:
+    """A page with the output of each of its console blocks made anew."""
+
+    def again(match: re.Match[str]) -> str:
+        lines = []
+        for command in (line for line in match.group(1).splitlines() if line.startswith("$ ")):
+            lines += [command, *run(command[2:]).rstrip().splitlines()]
+        return "```console\n" + "\n".join(lines) + "\n```"
+
+    return _BLOCK.sub(again, text)
+
+
+def main() -> None:
+    """Refresh every page that there is."""
+    folder = Path(sys.argv[1]).resolve()
+    folder.mkdir(parents=True)
+    make_ready(folder)
+    binary = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{binary}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
+
+    def run(command: str) -> str:
+        done = subprocess.run(
+            command, shell=True, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        return done.stdout
+
+    for page in (HERE / name for name in PAGES):
+        if page.is_file():
+            page.write_text(refreshed(page.read_text(encoding="utf-8"), run), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,328 @@
+"""compare: base and adapter on the same prompts and target tokens -> divergences, answers, and a verdict."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorascope.compare.answers import answer_all, answer_facts, refuse_too_long
+from lorascope.compare.divergences import MEASURES, Positions, compare_positions, last_prompt_position, side_of
+from lorascope.compare.measures import by_example, by_place, spread, verdict
+from lorascope.compare.page import comparison_page
+from lorascope.compare.presence import adapter_presence
+from lorascope.compare.prompts import Prompt, encode_asked, prompt_of, read_prompts, seeded_order
+from lorascope.errors import DataError, explain
+from lorascope.lm.generate import Decoding
+from lorascope.lm.load import context_length
+from lorascope.lm.pair import Pair, load_pair
+from lorascope.lm.template import Template, load_template
+from lorascope.run.commit import committed_folder, sha256_of, write_json, write_text
+from lorascope.run.current import store_sections
+from lorascope.run.dataset import Example, load_examples
+from lorascope.run.folder import RunFolder, adapter_of, require
+from lorascope.run.progress import SILENT, Observer
+from lorascope.run.provenance import StageClock, StageInputs, is_up_to_date, read_provenance, record_stage
+from lorascope.run.records import read_json
+from lorascope.run.sections import CompareSection, Recipe
+from lorascope.run.texts import ExampleText, read_texts
+
+_FLOOR_EXAMPLES = 20  # rounding is the same everywhere: 20 examples show it as well as 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What base and adapter are compared on.
+
+    Attributes:
+        examples: Of the split, in stored order; empty where only a prompts file is given.
+        texts: What they say, by example id; empty for a tokenised dataset made elsewhere.
+        template: Of the training data.
+        template_from: Where it comes from, for people.
+        prompts_file: Further prompts, None for none.
+        section: Settings.
+        seed: Of the choice of examples and of sampling.
+    """
+
+    examples: Sequence[Example]
+    texts: Mapping[str, ExampleText]
+    template: Template
+    template_from: str
+    prompts_file: Path | None
+    section: CompareSection
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What came out.
+
+    Attributes:
+        report: As in compare/report.json.
+        generations: Lines of compare/generations.jsonl.
+        rows: One row per example whose target tokens were compared.
+    """
+
+    report: dict[str, Any]
+    generations: list[dict[str, Any]]
+    rows: list[dict[str, Any]]
+
+
+def compare_run(
+    run: RunFolder,
+    recipe: Recipe,
+    *,
+    adapter: str = "last",
+    prompts: Path | None = None,
+    overwrite: bool = False,
+    observer: Observer = SILENT,
+) -> dict[str, Any]:
+    """Compare a run's adapter with its base and write compare/.
+
+    Args:
+        run: Trained.
+        recipe: Its section compare decides, and eval.precision.
+        adapter: "last", "best" or a path.
+        prompts: A file with further prompts.
+        overwrite: Whether a finished comparison may be made again.
+        observer: Told about progress.
+
+    Returns:
+        The report, as in compare/report.json, with the answers under "generations".
+
+    Raises:
+        RunError: The run is not trained, or compared with other inputs.
+        ModelError: Base model, adapter and template do not fit together.
+        DataError: The prompts file cannot be used, or there is no such split.
+    """
+    clock = StageClock()
+    require(run.dataset, stage="prepare", run=run)
+    folder = adapter_of(run, adapter)
+    if prompts is not None:
+        read_prompts(prompts)  # a wrong line is told before a model is loaded
+    inputs = _inputs(run, recipe, folder, prompts)
+    if is_up_to_date(run, inputs, overwrite=overwrite):
+        observer.note("compare is up to date")
+        stage = run.stage("compare")
+        lines = (stage / "generations.jsonl").read_text(encoding="utf-8").splitlines()
+        return {**read_json(stage / "report.json"), "generations": [json.loads(line) for line in lines]}
+    examples, _ = load_examples(run.dataset, recipe.compare.split)
+    pair = load_pair(
+        recipe.base.id,
+        folder,
+        revision=recipe.base.revision,
+        precision=recipe.eval.precision,
+        expected_base=read_provenance(run)["stages"].get("train", {}).get("base_sha256"),
+    )
+    work = Work(
+        examples=examples,
+        texts={text.example_id: text for text in read_texts(run.examples)},
+        template=load_template(run.template, pair.tokenizer),
+        template_from="the run's, as it was trained on",
+        prompts_file=prompts,
+        section=recipe.compare,
+        seed=recipe.seed,
+    )
+    compared = compare_pair(pair, work, base=recipe.base.id, name=run.name, observer=observer)
+    with committed_folder(run.stage("compare"), replace=True) as staged:
+        write_compared(staged, compared)
+    store_sections(run, recipe, "compare")
+    facts = {"precision": pair.precision.name, "base_sha256": pair.base_sha256}
+    record_stage(run, inputs, resolved=inputs.settings, clock=clock, facts=facts)
+    return {**compared.report, "generations": compared.generations}
+
+
+def _inputs(run: RunFolder, recipe: Recipe, adapter: Path, prompts: Path | None) -> StageInputs:
+    weights = adapter / "adapter_model.safetensors"
+    return StageInputs(
+        stage="compare",
+        settings={
+            "compare": recipe.compare.model_dump(mode="json"),
+            "eval": {"precision": recipe.eval.precision},
+            "base": recipe.base.id,
+            "seed": recipe.seed,
+        },
+        hashes={
+            "dataset": read_json(run.prepare_report)["dataset_sha256"],
+            "adapter": sha256_of(weights) if weights.is_file() else "missing",
+            "prompts file": sha256_of(prompts) if prompts is not None else "none",
+        },
+    )
+
+
+def compare_pair(
+    pair: Pair, work: Work, *, base: str, name: str | None = None, observer: Observer = SILENT
+) -> Compared:
+    """Compare base and adapter: presence, divergences, answers.
+
+    Args:
+        pair: Just loaded: `adapter_presence` counts its trainable parameters.
+        work: What to compare on.
+        base: Name of the base model, for the report.
+        name: Of the run, None without one.
+        observer: Told about progress.
+    """
+    presence = adapter_presence(pair)
+    context = context_length(pair.model.config)
+    order = seeded_order(work.examples, work.seed)
+    scored = [work.examples[index] for index in order[: work.section.examples]]
+    prompts = _prompts(pair, work, order)
+    if not scored and not prompts:
+        raise _nothing_to_compare(work)
+    refuse_too_long(prompts, context)
+    targets, last, floor = _divergences(pair, scored, prompts, observer)
+    rows = by_example(targets, [example.example_id for example in scored])
+    decodings = _decodings(work)
+    with observer.task("answering", 2 * len(decodings) * len(prompts), "answers") as advance:
+        generations = answer_all(
+            pair,
+            prompts,
+            decodings,
+            stop_ids=work.template.stop_ids,
+            context=context,
+            advance=advance,
+        )
+    measured = {
+        "targets": {**spread(targets, len(scored)), "by_place": by_place(targets, len(scored))},
+        "last_prompt_position": spread(last, len(prompts)),
+        "base_against_itself": spread(floor, len(scored) or len(prompts)),
+    }
+    found = verdict(
+        presence, [measured["targets"], measured["last_prompt_position"]], measured["base_against_itself"]
+    )
+    report = {
+        "schema": 1,
+        "run": name,
+        "base": base,
+        "base_sha256": pair.base_sha256,
+        "adapter": str(pair.adapter),
+        "precision": pair.precision.name,
+        "template": _template_facts(work),
+        "split": work.section.split if work.examples else None,
+        "seed": work.seed,
+        "verdict": found,
+        "presence": presence,
+        "divergences": measured,
+        "prompts": _prompt_facts(pair, prompts, last, rows),
+        "answers": answer_facts(generations),
+    }
+    return Compared(report=report, generations=generations, rows=rows)
+
+
+def _prompts(pair: Pair, work: Work, order: Sequence[int]) -> list[Prompt]:
+    """Prompts of the file first, because somebody chose them, then those of the split."""
+    prompts = []
+    if work.prompts_file is not None:
+        asked = read_prompts(work.prompts_file)
+        prompts += encode_asked(asked, work.template, work.prompts_file)
+    for index in order[: work.section.prompts]:
+        example = work.examples[index]
+        text = work.texts.get(example.example_id)
+        prompts.append(
+            prompt_of(example, text, work.template, split=work.section.split, tokenizer=pair.tokenizer)
+        )
+    return prompts
+
+
+def _divergences(
+    pair: Pair, scored: Sequence[Example], prompts: Sequence[Prompt], observer: Observer
+) -> tuple[Positions, Positions, Positions]:
+    """At target tokens, at the last position of each prompt, and of the base against itself."""
+    base, adapter = side_of(pair, "base"), side_of(pair, "adapter")
+    again = side_of(pair, "base", padding="left")
+    vocab_size = int(pair.model.config.get_text_config().vocab_size)
+    ends = [last_prompt_position(one.input_ids, one.prompt_id, pair.pad_id) for one in prompts]
+    few = (scored or ends)[:_FLOOR_EXAMPLES]
+    total = len(scored) + len(ends) + len(few)
+    with observer.task("measuring divergences", total, "examples") as advance:
+        return (
+            compare_positions(base, adapter, scored, vocab_size=vocab_size, advance=advance),
+            compare_positions(base, adapter, ends, vocab_size=vocab_size, advance=advance),
+            compare_positions(base, again, few, vocab_size=vocab_size, advance=advance),
+        )
+
+
+def _decodings(work: Work) -> list[Decoding]:
+    section = work.section
+    return [
+        Decoding(max_new_tokens=section.max_new_tokens),
+        Decoding(
+            max_new_tokens=section.max_new_tokens,
+            temperature=section.temperature,
+            top_p=section.top_p,
+            seed=work.seed,
+        ),
+    ]
+
+
+def _template_facts(work: Work) -> dict[str, Any]:
+    tokenizer = work.template.tokenizer
+    return {
+        "name": work.template.name,
+        "sha256": work.template.sha256,
+        "from": work.template_from,
+        "stop_tokens": [tokenizer.convert_ids_to_tokens(one) for one in work.template.stop_ids],
+    }
+
+
+def _prompt_facts(
+    pair: Pair, prompts: Sequence[Prompt], last: Positions, rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Each prompt with its divergences: at its last position, and over its reference answer where it was scored."""
+    scored = {row["example_id"]: row for row in rows}
+    place = {int(owner): position for position, owner in enumerate(last.owner_S)}
+    facts = []
+    for index, prompt in enumerate(prompts):
+        at = place[index]
+        reference = scored.get(prompt.prompt_id)
+        facts.append(
+            {
+                "prompt_id": prompt.prompt_id,
+                "source": prompt.source,
+                "prompt": prompt.text,
+                "prompt_tokens": len(prompt.input_ids),
+                "reference": prompt.reference,
+                "last_prompt_position": {name: float(last.values[name][at]) for name in MEASURES},
+                "first_choice": {
+                    which: {
+                        "token": pair.tokenizer.decode([int(last.first_S2[at, side])]),
+                        "probability": float(last.chance_S2[at, side]),
+                    }
+                    for side, which in enumerate(("base", "adapter"))
+                },
+                "reference_tokens": None if reference is None else {**reference},
+            }
+        )
+    return facts
+
+
+def _nothing_to_compare(work: Work) -> DataError:
+    return DataError(
+        explain(
+            "there is nothing to compare on",
+            where=f"split {work.section.split}" if work.examples else "command line",
+            why="no example with target tokens and no prompt was given",
+            fix="give --prompts FILE or --data DATA",
+        )
+    )
+
+
+def write_compared(folder: Path, compared: Compared) -> None:
+    """Write report.json, generations.jsonl, by_example.parquet and the page people read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            ("example_id", pa.string()),
+            ("num_positions", pa.int64()),
+            *((name, pa.float64()) for name in MEASURES),
+            ("largest_logit_difference", pa.float64()),
+        ]
+    )
+    write_json(folder / "report.json", compared.report)
+    lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in compared.generations]
+    write_text(folder / "generations.jsonl", "".join(lines))
+    pq.write_table(pa.Table.from_pylist(compared.rows, schema=schema), folder / "by_example.parquet")
+    page = comparison_page(compared.report, compared.generations, compared.rows)
+    write_text(folder / "compare.html", page)

@@ -1,0 +1,115 @@
+"""What lets a training stop at any moment and go on: room, commits, going back, the record of a failure."""
+
+import shutil
+from typing import Any
+
+from lorascope.errors import NumericsError, RunError, explain
+from lorascope.run.commit import remove_leftovers, write_json
+from lorascope.run.folder import RunFolder
+from lorascope.run.progress import Observer
+from lorascope.run.records import read_evals, read_steps, rewrite_lines
+from lorascope.train.checkpoint import (
+    TrainState,
+    committed_steps,
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+)
+from lorascope.train.ranks import Ranks
+from lorascope.train.step import NonFiniteStep
+from lorascope.train.training import Training
+
+
+def make_room(run: RunFolder, *, overwrite: bool, resume: bool, ranks: Ranks, observer: Observer) -> None:
+    """Empty train/ for a new training, or leave it as it is for one that goes on.
+
+    Raises:
+        RunError: An unfinished training is there, and neither `overwrite` nor `resume` says what to do.
+    """
+    folder = run.stage("train")
+    steps = committed_steps(run.checkpoints)
+    if steps and not (overwrite or resume):
+        raise RunError(
+            explain(
+                f"a training was interrupted here after {steps[-1].name.replace('-', ' ')}",
+                where=str(folder),
+                why="starting again would throw those steps away",
+                fix="add --resume to continue, or --overwrite to start again",
+            )
+        )
+    checkpoint, passed_over = newest_checkpoint(run.checkpoints) if resume else (None, [])
+    for sentence in passed_over:
+        observer.note(sentence)
+    ranks.wait()  # every process has looked before one of them changes anything
+    if ranks.writes:
+        if folder.exists() and checkpoint is None:
+            shutil.rmtree(folder)
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        for parent in (folder, run.checkpoints):
+            remove_leftovers(parent)
+    ranks.wait()
+
+
+def commit_step(training: Training) -> None:
+    """Commit the state after the last finished step; every process waits until it is on disk."""
+    if training.ranks.writes:
+        _write(training)
+    training.ranks.wait()
+
+
+def _write(training: Training) -> None:
+    state = TrainState(
+        step=training.done,
+        best_loss=training.best_loss,
+        best_step=training.best_step,
+        settings=training.identity,
+        scaler={key: float(value) for key, value in training.trainee.scaler.state_dict().items()},
+    )
+    keep = training.recipe.train.keep_checkpoints
+    save_checkpoint(training.run.checkpoints, state, training.tensors, training.trainee.optimizer, keep=keep)
+
+
+def go_back(training: Training) -> None:
+    """Go back to the newest whole checkpoint; the logs are cut back to its step."""
+    path, _ = newest_checkpoint(training.run.checkpoints)
+    if path is None:
+        return
+    state = load_checkpoint(path, training.tensors, training.trainee.optimizer, training.identity)
+    if state.scaler:
+        training.trainee.scaler.load_state_dict(dict(state.scaler))
+    training.done, training.best_loss, training.best_step = state.step, state.best_loss, state.best_step
+    evals = [record for record in read_evals(training.run.evals) if record.step <= state.step]
+    training.evaluated = {record.step for record in evals}
+    for record in evals:
+        training.note_best(record)
+    training.ranks.wait()  # every process has read the logs before one of them rewrites them
+    if training.ranks.writes:
+        steps = [record for record in read_steps(training.run.steps) if record.step <= state.step]
+        rewrite_lines(training.run.steps, steps)
+        rewrite_lines(training.run.evals, evals)
+    training.observer.note(f"resuming after step {state.step} of {training.plan.num_steps}")
+    training.ranks.wait()
+
+
+def record_failure(training: Training, error: NumericsError) -> None:
+    """Commit the last finished step and write down what happened, before the error goes on its way.
+
+    No process waits here for another: the error may have come to one of them alone.
+    """
+    if not training.ranks.writes:
+        return
+    if training.done:
+        try:
+            _write(training)
+        except NumericsError as refused:  # such weights are not saved; older commits are still there
+            training.observer.note(f"step {training.done} is not saved: {refused.message.splitlines()[0]}")
+    saved, _ = newest_checkpoint(training.run.checkpoints)
+    failure: dict[str, Any] = {
+        "step": training.done + 1 if isinstance(error, NonFiniteStep) else training.done,
+        "last_good_step": 0 if saved is None else int(saved.name.removeprefix("step-")),
+        "message": error.message,
+        "example_ids": error.example_ids if isinstance(error, NonFiniteStep) else [],
+        "learning_rate": training.trainee.optimizer.param_groups[0]["lr"],
+        "loss_scale": training.trainee.scaler.state_dict().get("scale"),
+    }
+    write_json(training.run.train_failure, failure)
