@@ -22,8 +22,9 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Every setting of a recipe, as the code has it (this page is written by `make docs`). Change one on the command line",
-        "with `--set section.name=value`. What other tools call them is recognised in error messages, with the translation.",
+        "Every setting of a recipe, as the code has it (this page is written by `make docs`). Change one on",
+        "the command line with `--set section.name=value`. What other tools call them is recognised in error",
+        "messages, with the translation.",
         "",
         "```yaml",
         "base: gpt2",
@@ -32,12 +33,18 @@ def settings_page() -> str:
         "```",
         "",
     ]
-    top = {name: field for name, field in Recipe.model_fields.items() if _section(field) is None or name == "base"}
+    top = {
+        name: field
+        for name, field in Recipe.model_fields.items()
+        if _section(field) is None or name == "base"
+    }
     lines += _table("The recipe itself", top, prefix="")
     for name, field in Recipe.model_fields.items():
         section = _section(field)
         if section is not None:
-            lines += _table(f"`{name}`: {(section.__doc__ or '').strip()}", section.model_fields, prefix=f"{name}.")
+            lines += _table(
+                f"`{name}`: {(section.__doc__ or '').strip()}", section.model_fields, prefix=f"{name}."
+            )
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -66,7 +73,12 @@ def _shown(value: object) -> str:
 def commands_page() -> str:
     """The help of every command."""
     group = get_command(app)
-    lines = ["# Commands", "", "The help of every command, as the code has it (this page is written by `make docs`).", ""]
+    lines = [
+        "# Commands",
+        "",
+        "The help of every command, as the code has it (this page is written by `make docs`).",
+        "",
+    ]
     lines += ["## lorascope", "", "```text", _help(group, "lorascope"), "```", ""]
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         lines += [f"## lorascope {name}", "", "```text", _help(command, f"lorascope {name}"), "```", ""]
@@ -74,7 +86,9 @@ def commands_page() -> str:
 
 
 def _help(command: typing.Any, name: str) -> str:
-    context = command.make_context(name, [], resilient_parsing=True, max_content_width=100, terminal_width=100)
+    context = command.make_context(
+        name, [], resilient_parsing=True, max_content_width=100, terminal_width=100
+    )
     return command.get_help(context).rstrip()
 
 

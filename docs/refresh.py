@@ -1,8 +1,8 @@
 """Runs the commands shown in the docs and puts their real output beneath them.
 
-A ```console block holds lines that start with "$ " and what each printed. `python docs/refresh.py FOLDER` runs them all,
-page by page in the order below, in FOLDER (with my_rows.jsonl and starter-base made from the bundled starter), and rewrites
-the pages. The tests run the same commands in the same order.
+A ```console block holds lines that start with "$ " and what each printed. `python docs/refresh.py FOLDER`
+runs them all, page by page in the order below, in FOLDER (with my_rows.jsonl and starter-base made from the
+bundled starter), and rewrites the pages. The tests run the same commands in the same order.
 """
 
 import json
@@ -71,7 +71,13 @@ def main() -> None:
 
     def run(command: str) -> str:
         done = subprocess.run(
-            command, shell=True, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            shell=True,
+            cwd=folder,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         return done.stdout
 

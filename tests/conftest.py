@@ -1,4 +1,6 @@
-"""Fixtures that more than one test folder uses: two tiny models, rows on disk, prepared runs, the real data."""
+"""Fixtures that more than one test folder uses: two tiny models, rows on disk, prepared runs, the real
+data.
+"""
 
 import json
 import os
@@ -61,7 +63,9 @@ def save_byte_tokenizer(folder: Path, *, chat: bool) -> int:
 
 @pytest.fixture(scope="session")
 def alpaca_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A 2-layer GPT-2 with random weights, 512 tokens of context and no chat template; copy it to change it."""
+    """A 2-layer GPT-2 with random weights, 512 tokens of context and no chat template; copy it to change
+    it.
+    """
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
     from transformers.utils import logging
@@ -170,7 +174,9 @@ def write_rows(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def make_run(tmp_path: Path, write_rows: Callable[..., Path]) -> Callable[..., Any]:
-    """Prepare rows (or a file) into a new run folder: make_run(rows, base, "prepare.max_length=64", name="run")."""
+    """Prepare rows (or a file) into a new run folder: make_run(rows, base, "prepare.max_length=64",
+    name="run").
+    """
 
     def make(data: Sequence[Any] | Path, base: Path, *settings: str, name: str = "run") -> Any:
         from lorascope.prepare.stage import prepare_run
@@ -184,3 +190,37 @@ def make_run(tmp_path: Path, write_rows: Callable[..., Path]) -> Callable[..., A
         return run
 
     return make
+
+
+@pytest.fixture(scope="session")
+def finished_run(alpaca_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A run that has been through every stage, on the tiny GPT-2; read it, or copy it to change it."""
+    from lorascope.pipeline import run_all
+    from lorascope.run.folder import RunFolder
+    from lorascope.run.recipe import make_recipe
+
+    folder = tmp_path_factory.mktemp("finished")
+    rows = [
+        {
+            "instruction": f"Say number {n}.",
+            "input": "",
+            "output": f"The number is {n}.",
+            "family": f"f{n % 3}",
+        }
+        for n in range(60)
+    ]
+    (folder / "rows.json").write_text(json.dumps(rows))
+    recipe = make_recipe(
+        {
+            "base": str(alpaca_base),
+            "data": str(folder / "rows.json"),
+            "prepare": {"validation": 24},
+            "lora": {"rank": 4},
+            "train": {"epochs": 2, "batch_size": 6, "learning_rate": 1e-2},
+            "eval": {"generate": 4, "max_new_tokens": 8, "group_by": "family"},
+            "compare": {"prompts": 2, "examples": 8, "max_new_tokens": 8},
+        }
+    )
+    run = RunFolder(folder / "runs" / "finished")
+    run_all(run, recipe)
+    return run

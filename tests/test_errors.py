@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from lorascope import errors
-from lorascope.errors import DataError, LorascopeError, explain, nearest, parts
+from lorascope.errors import DataError, LorascopeError, apart, explain, nearest, parts, together
 
 PARENTS = {
     "ConfigError": ValueError,
@@ -49,6 +49,12 @@ def test_parts_undoes_explain_even_where_a_part_has_several_lines() -> None:
     given = {"problem": "one\ntwo", "where": "here", "why": "because\nof this", "fix": "do"}
     assert parts(explain(given["problem"], where="here", why=given["why"], fix="do")) == given
     assert parts("no parts at all") == {"problem": "no parts at all"}
+
+
+def test_messages_joined_together_come_apart_again() -> None:
+    messages = [explain(f"problem {n}", where="w", why="a\n\nblank line", fix="f") for n in range(3)]
+    assert apart(together(messages)) == messages
+    assert apart("one\n\nplain text") == ["one\n\nplain text"]
 
 
 def test_nearest_suggests_a_typo_and_lists_the_rest_in_order() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from lorascope.check.prompts import held_out_is_new
 from lorascope.check.stage import examine
 from lorascope.errors import LorascopeError, UndefinedMetric
-from lorascope.lm.adapter import changes_nothing, read_adapter_config
+from lorascope.lm.adapter import changes_nothing
 from lorascope.lm.batches import cut_examples
 from lorascope.lm.load import context_length
 from lorascope.lm.pair import Pair, load_pair
@@ -76,8 +76,9 @@ def note_faults(args: argparse.Namespace, examples: list[Example], read: SplitNo
     for check in faults:
         row = check["worst"][0]
         counts = f"{check['num_failed']:,} of {check['num_rows']:,}"
-        note(f'{counts} rows fail "{check["question"]}" (row {row["example_id"]}: {row["what"]})')
-    trained_on = read_adapter_config(pair.adapter).get("base_model_name_or_path") or args.base_model
+        where = f"row {row['example_id']}: {row['what']}"
+        note(f'{counts} rows fail "{check["question"]}" ({where}); {check["fix"]}')
+    trained_on = pair.model.peft_config["default"].base_model_name_or_path or args.base_model
     if Path(trained_on).name != Path(args.base_model).name:
         note(f"the adapter was trained on {trained_on}; it is measured on {args.base_model}")
     if changes_nothing(pair.model):

@@ -10,6 +10,7 @@ What is not given is as in transformers' TrainingArguments. Runs under plain pyt
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from lorascope.check.stage import check_dataset
 from lorascope.cli.display import TrainingObserver
@@ -79,13 +80,12 @@ def recipe_of(args: argparse.Namespace, *, processes: int) -> Recipe:
     return make_recipe(values, where="command line")
 
 
-def sentence(check: dict) -> str:
+def sentence(check: dict[str, Any]) -> str:
     """Name a check that failed, how many rows it concerns, and one of them."""
-    worst = check["worst"][0]
-    return (
-        f'note: {check["num_failed"]:,} of {check["num_rows"]:,} rows fail "{check["question"]}" '
-        f"({worst['split']} row {worst['example_id']}: {worst['what']}); {check['fix']}"
-    )
+    row = check["worst"][0]
+    counts = f"{check['num_failed']:,} of {check['num_rows']:,}"
+    where = f"{row['split']} row {row['example_id']}: {row['what']}"
+    return f'note: {counts} rows fail "{check["question"]}" ({where}); {check["fix"]}'
 
 
 def labels_refused(dataset: Path) -> DataError:

@@ -13,6 +13,7 @@ Anything else that escapes is a bug and keeps its traceback.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -84,6 +85,16 @@ def nearest(wanted: str, available: Iterable[str], *, most: int = 12) -> str:
     by_folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(wanted.casefold(), list(by_folded), n=1, cutoff=0.6)
     return f'did you mean "{by_folded[close[0]]}"? {listing}' if close else listing
+
+
+def together(messages: Iterable[str]) -> str:
+    """Join several explained messages into one; `apart` undoes it."""
+    return "\n\n".join(messages)
+
+
+def apart(message: str) -> list[str]:
+    """Split a message made by `together` into its explained messages."""
+    return re.split(r"\n\n(?=[^\n]+\n  where:)", message)
 
 
 def parts(message: str) -> dict[str, str]:

@@ -221,8 +221,8 @@ def compare_without_run(
     Args:
         base: A folder or Hub name.
         adapter: A folder or Hub name.
-        data: A data file, prepared here as `prepare` would, or a tokenised dataset made elsewhere; None compares
-            at the last position of the prompts only.
+        data: A data file, prepared here as `prepare` would, or a tokenised dataset made elsewhere; None
+            compares at the last position of the prompts only.
         prompts: A prompts file.
         settings: "section.key=value" changes to the defaults.
         out: A folder for what a run would keep in compare/; None keeps nothing.

@@ -1,4 +1,6 @@
-"""The docs are true: every command they show runs, the Python they show runs, and the made pages are up to date."""
+"""The docs are true: every command they show runs, the Python they show runs, and the made pages are up to
+date.
+"""
 
 import importlib.util
 import re
@@ -48,16 +50,25 @@ def test_every_command_of_the_docs_runs_as_written(
     code = re.search(r"```python\n(.*?)```", (DOCS / "python.md").read_text(encoding="utf-8"), re.DOTALL)
     assert code is not None
     exec(compile(code.group(1), "docs/python.md", "exec"), {})
-    assert "healthy" in (printed := capsys.readouterr().out) or "evidence" in printed or "improving" in printed
+    assert (
+        "healthy" in (printed := capsys.readouterr().out) or "evidence" in printed or "improving" in printed
+    )
 
 
 def test_settings_and_commands_pages_are_what_the_code_says() -> None:
-    done = subprocess.run([sys.executable, str(DOCS / "generate.py"), "--check"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(DOCS / "generate.py"), "--check"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md"), *(DOCS / "decisions").glob("*.md")]
+    pages = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *DOCS.glob("*.md"),
+        *(DOCS / "decisions").glob("*.md"),
+    ]
     broken = [
         f"{page.name}: {target}"
         for page in pages

@@ -13,11 +13,16 @@ import torch
 
 from lorascope.errors import ModelError
 from lorascope.lm import hub
+from lorascope.lm.adapter import adapter_tensors
 from lorascope.lm.fingerprint import base_fingerprint
 from lorascope.lm.load import find_base, load_base, load_tokenizer
+from lorascope.lm.pair import load_pair
 
 
-def answer(base: str, do: str, revision: str | None = None) -> dict[str, Any]:
+def answer(base: str, do: str, revision: str | None = None, adapter: str | None = None) -> dict[str, Any]:
+    if do == "pair":
+        tensors = adapter_tensors(load_pair(base, adapter, device="cpu").model)
+        return {"adapter_sum": sum(float(tensor.double().sum()) for tensor in tensors.values())}
     if do == "cut-cache":  # the cached weights lose their end, as when a disk was full
         path = min(find_base(base, revision=revision).folder.glob("*.safetensors"))
         path.resolve().write_bytes(path.read_bytes()[:-100])

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,21 @@ def ask(
     return dict(zip(keys, map(json.loads, done.stdout.splitlines()), strict=True)), done.stdout + done.stderr
 
 
+def save_adapter(base: Path, folder: Path) -> tuple[Path, float]:
+    """Save an adapter by plain peft; return its folder and the sum of its weights."""
+    import peft
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(1)
+    config = peft.LoraConfig(r=2, target_modules=["c_attn"], fan_in_fan_out=True, init_lora_weights=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads an attribute transformers renamed
+        model = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    model.save_pretrained(folder)
+    return folder, sum(float(t.double().sum()) for t in peft.get_peft_model_state_dict(model).values())
+
+
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory, gpt2_folder: Path, llama_folder: Path) -> dict[str, Any]:
     """What a user sees while the hub is up, then down, then with HF_HUB_OFFLINE: one cache throughout."""
@@ -62,7 +78,13 @@ def seen(tmp_path_factory: pytest.TempPathFactory, gpt2_folder: Path, llama_fold
     (coded / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModelForCausalLM": "m.M"}}))
     (coded / "m.py").write_text("raise SystemExit('the code of a model was run')")
     (bare / "config.json").unlink()
-    models = {"acme/tiny": gpt2_folder, "acme/llama": llama_folder, "acme/half": gpt2_folder}
+    adapter, adapter_sum = save_adapter(gpt2_folder, place / "adapter")
+    models = {
+        "acme/tiny": gpt2_folder,
+        "acme/llama": llama_folder,
+        "acme/half": gpt2_folder,
+        "acme/lora": adapter,
+    }
     models |= {"acme/pickled": pickled, "acme/coded": coded, "acme/bare": bare}
     models |= {f"acme/{fault}": gpt2_folder for fault in FAULTS}
     faults = {f"acme/{fault}": fault for fault in FAULTS}
@@ -80,6 +102,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory, gpt2_folder: Path, llama_fold
                 {"base": "acme/tiny", "do": "all", "revision": "v2", "as": "no-tag"},
                 {"base": "acme/tinny", "do": "all"},
                 *({"base": f"acme/{name}", "do": "all"} for name in ("pickled", "coded", "bare", *FAULTS)),
+                {"base": "acme/tiny", "do": "pair", "adapter": "acme/lora", "as": "pair"},
+                {"base": "acme/tiny", "do": "pair", "adapter": "acme/lorra", "as": "no-adapter"},
                 {"base": "acme/tiny", "do": "private", "as": "hide"},
                 {"base": "acme/tiny", "do": "all", "as": "hidden"},
                 {"base": "acme/llama", "do": "forbidden", "as": "forbid"},
@@ -94,6 +118,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory, gpt2_folder: Path, llama_fold
             {"base": "acme/tiny", "do": "all"},
             {"base": "acme/tiny", "do": "all", "revision": "v1.0", "as": "tag"},
             {"base": "tiny", "do": "all"},
+            {"base": "acme/tiny", "do": "pair", "adapter": "acme/lora", "as": "pair"},
             {"base": "acme/other", "do": "all"},
             {"base": "acme/half", "do": "all"},
             {"base": "acme/llama", "do": "cut-cache", "as": "harm"},
@@ -117,6 +142,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory, gpt2_folder: Path, llama_fold
         "requests": requests,
         "tokens": tokens,
         "cdn_tokens": cdn_tokens,
+        "adapter_sum": adapter_sum,
         "text": up_text + down_text + offline_text,
     }
 
@@ -273,3 +299,14 @@ def test_a_fault_of_this_machine_is_explained_too(error: Exception, problem: str
     assert problem in parts(explained.message)["problem"]
     for secret in (TOKEN, "pw", "sig="):
         assert secret not in explained.message
+
+
+def test_an_adapter_loads_by_its_hub_name_and_from_the_cache_when_the_hub_is_down(
+    seen: dict[str, Any],
+) -> None:
+    for state in ("up", "down"):
+        assert seen[state]["pair"]["adapter_sum"] == pytest.approx(seen["adapter_sum"], rel=1e-12), state
+
+
+def test_an_adapter_that_the_hub_does_not_have_is_named(seen: dict[str, Any]) -> None:
+    assert parts(seen["up"]["no-adapter"]["error"])["problem"].startswith('the Hub has no model "acme/lorra"')

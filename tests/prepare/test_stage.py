@@ -366,10 +366,13 @@ def test_a_run_may_be_used_from_any_working_directory(
     (tmp_path / "model").symlink_to(alpaca_base)
     monkeypatch.chdir(tmp_path)
     run = RunFolder(tmp_path / "run")
-    prepare_run(run, recipe_for(Path("rows.json"), Path("model")))
+    write_rows([{"instruction": "New.", "output": "Yes."}], "held.json")
+    prepare_run(run, recipe_for(Path("rows.json"), Path("model"), "prepare.validation=held.json"))
     monkeypatch.chdir("/")
     recipe = make_recipe(read_recipe_file(run.config))
-    assert (Path(recipe.data).is_absolute(), Path(recipe.base.id).is_absolute()) == (True, True)
+    assert all(
+        Path(path).is_absolute() for path in (recipe.data, recipe.base.id, str(recipe.prepare.validation))
+    )
     prepare_run(run, recipe)  # up to date: neither refused nor made again
 
 

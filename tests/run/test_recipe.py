@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lorascope.errors import ConfigError
+from lorascope.errors import ConfigError, apart, parts
 from lorascope.run.foreign_names import FOREIGN_NAMES
 from lorascope.run.recipe import make_recipe, read_recipe_file, recipe_values, settings_hash, with_overrides
 from lorascope.run.sections import Recipe, Section
@@ -221,7 +221,7 @@ def test_all_errors_of_a_recipe_come_together_in_its_order() -> None:
             "prepare": {"max_length": 4},
         }
     )
-    problems = [line for line in message.split("\n") if not line.startswith("  ")]
+    problems = [parts(one)["problem"] for one in apart(message)]
     assert sorted(problems) == [
         "lora.dropout: True is not accepted",
         "lora.rank: 0 is not accepted",

@@ -21,7 +21,7 @@ from lorascope.cli.prepare import prepare
 from lorascope.cli.report import report
 from lorascope.cli.run import run
 from lorascope.cli.train import train
-from lorascope.errors import LorascopeError, parts
+from lorascope.errors import LorascopeError, apart, parts
 
 app = typer.Typer(
     name="lorascope",
@@ -112,8 +112,10 @@ def _missing_extra(package: str) -> LorascopeError:
 
 
 def _show_error(error: LorascopeError, *, as_json: bool) -> None:
+    messages = apart(error.message)
     if as_json:
-        typer.echo(
-            json.dumps({"error": {"type": type(error).__name__, **parts(error.message)}}, ensure_ascii=False)
-        )
-    typer.echo(f"error: {error.message}", err=True)
+        first, *more = [parts(message) for message in messages]
+        shown = {"type": type(error).__name__, **first, **({"more": more} if more else {})}
+        typer.echo(json.dumps({"error": shown}, ensure_ascii=False))
+    for message in messages:
+        typer.echo(f"error: {message}", err=True)

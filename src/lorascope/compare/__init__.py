@@ -1,1 +1,1 @@
-"""Base and adapter on the same prompts and target tokens -> divergences, answers, and whether the adapter is there."""
+"""Base and adapter on the same prompts and target tokens -> divergences, answers, the adapter's presence."""

@@ -46,7 +46,8 @@ def answer_all(
         prompts: What to answer; each leaves room for an answer.
         decodings: Greedy and sampled.
         stop_ids: Tokens that end an answer.
-        context: Tokens the model reads at once; a prompt with less room than max_new_tokens gets what there is.
+        context: Tokens the model reads at once; a prompt with less room than max_new_tokens gets what
+            there is.
         advance: Told how many answers were just given.
 
     Returns:

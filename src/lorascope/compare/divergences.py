@@ -226,7 +226,8 @@ def _measure_step(a_SV: np.ndarray, b_SV: np.ndarray) -> dict[str, np.ndarray]:
     logp_SV, logq_SV = log_softmax(a_SV), log_softmax(b_SV)
     first_S2 = np.stack([a_SV.argmax(axis=1), b_SV.argmax(axis=1)], axis=1)
     best = [
-        np.take_along_axis(log_SV, first_S2[:, [i]], axis=1)[:, 0] for i, log_SV in enumerate((logp_SV, logq_SV))
+        np.take_along_axis(log_SV, first_S2[:, [i]], axis=1)[:, 0]
+        for i, log_SV in enumerate((logp_SV, logq_SV))
     ]
     return {
         "kl_base_adapter": kl_divergence(logp_SV, logq_SV),

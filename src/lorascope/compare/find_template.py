@@ -1,4 +1,4 @@
-"""An adapter without its run -> the template it was trained on, as far as that can be known, and from where."""
+"""An adapter without its run -> the template it was trained on, as far as that can be known."""
 
 import json
 from pathlib import Path
@@ -12,8 +12,8 @@ def find_template(asked: str, adapter: Path | None, tokenizer: Any) -> tuple[Tem
     """Find the template to put prompts into.
 
     Args:
-        asked: prepare.template; a name decides. "auto" looks at the run that the adapter lies in, then for a chat
-            template saved beside the adapter, then at the base model's tokenizer.
+        asked: prepare.template; a name decides. "auto" looks at the run that the adapter lies in, then for a
+            chat template saved beside the adapter, then at the base model's tokenizer.
         adapter: The adapter's folder.
         tokenizer: The base model's.
 
@@ -30,8 +30,12 @@ def find_template(asked: str, adapter: Path | None, tokenizer: Any) -> tuple[Tem
         if own and own != getattr(tokenizer, "chat_template", None):
             return Template("chat", tokenizer, chat_template=own), "the chat template saved with the adapter"
     name = resolve_template("auto", tokenizer)
-    why = "the base tokenizer's chat template" if name == "chat" else "the base tokenizer has no chat template"
-    return Template(name, tokenizer), f"prepare.template=auto: {why}; an adapter does not say what it was trained on"
+    why = (
+        "the base tokenizer's chat template" if name == "chat" else "the base tokenizer has no chat template"
+    )
+    return Template(
+        name, tokenizer
+    ), f"prepare.template=auto: {why}; an adapter does not say what it was trained on"
 
 
 def _chat_template_beside(adapter: Path) -> str | None:
@@ -59,6 +63,6 @@ def insist_same(found: Template, prepared: Template, origin: str) -> None:
                 "the adapter was trained on another chat template than the base model's tokenizer has",
                 where=origin,
                 why="prompts made with the wrong template compare an adapter off the path it was trained on",
-                fix="give prompts only (--prompts FILE), or decide for the base's: --set prepare.template=chat",
+                fix="give --prompts FILE only, or decide for the base's: --set prepare.template=chat",
             )
         )

@@ -1,20 +1,24 @@
-"""Divergences at positions -> means with intervals clustered by example, and the verdict. Shapes: S positions."""
+"""Divergences at positions -> means with intervals clustered by example, and the verdict.
+
+Shapes: S positions, N examples.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from lorascope.compare.divergences import MEASURES, Positions
 from lorascope.errors import UndefinedMetric
-from lorascope.metrics.uncertainty import MIN_CLUSTERS, Interval, ratio_interval
+from lorascope.metrics.uncertainty import MIN_CLUSTERS, Interval, proportion_interval, ratio_interval
 
 
 def spread(positions: Positions, num_owners: int) -> dict[str, Any]:
     """Each measure over all positions: mean with its interval, median, 99th percentile.
 
-    Every position counts once in the mean. The tokens of one example move together, so the interval comes from
-    sums by example.
+    Every position counts once in the mean. The tokens of one example move together, so the interval comes
+    from sums by example.
 
     Args:
         positions: From `compare_positions`.
@@ -43,17 +47,29 @@ def _measure(name: str, positions: Positions, count_N: np.ndarray, why: dict[str
     value_S = positions.values[name]
     if not len(value_S):
         return {"mean": None, "interval": None, "median": None, "p99": None}
-    sum_N = np.bincount(positions.owner_S, weights=value_S, minlength=len(count_N))
-    interval = _interval(name, why, lambda: ratio_interval(sum_N, count_N))
-    if interval and name == "top1_agreement":  # a share; t quantiles may reach beyond its ends
-        interval = {**interval, "low": max(0.0, interval["low"]), "high": min(1.0, interval["high"])}
     is_share = name == "top1_agreement"
+    compute = _share_interval if is_share else ratio_interval
+    sum_N = np.bincount(positions.owner_S, weights=value_S, minlength=len(count_N))
+    interval = _interval(name, why, lambda: compute(sum_N, count_N))
     return {
         "mean": float(value_S.mean()),
         "interval": interval,
         "median": None if is_share else float(np.median(value_S)),
         "p99": None if is_share else float(np.quantile(value_S, 0.99)),
     }
+
+
+def _share_interval(sum_N: np.ndarray, count_N: np.ndarray) -> Interval:
+    """Interval of a share of positions: Wilson's by example where `ratio_interval` would collapse to a point.
+
+    That is where there is one position an example, or where all positions agree: 10 of 10 is no certainty.
+    """
+    num, share = int((count_N > 0).sum()), sum_N.sum() / count_N.sum()
+    if share in (0, 1) or (count_N <= 1).all():
+        return proportion_interval(round(share * num), num)
+    interval = ratio_interval(sum_N, count_N)
+    # t quantiles may reach beyond the ends of a share.
+    return replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
 
 
 def _interval(name: str, why: dict[str, str], compute: Callable[[], Interval]) -> dict[str, Any] | None:
@@ -132,19 +148,20 @@ def verdict(
     largest = max((one["largest_logit_difference"] for one in known), default=0.0)
     num = sum(one["num_positions"] for one in known)
     norm, relative = presence["norm"], presence["relative"]
-    size = f"B.A is {relative:.3%} of W" if relative is not None else "the norm of B.A is not known"
+    size = f"B.A is {100 * relative:.3g} % of W" if relative is not None else "the norm of B.A is not known"
     if norm == 0 and largest == 0 and not presence["other_trained_parts"]:
         return {
             "kind": "changes_nothing",
-            "sentence": f"this adapter changes nothing: B.A is 0 in all {presence['num_modules']} modules, as "
-            f"before the first training step, and the logits are equal bit for bit at {num:,} positions",
+            "sentence": f"this adapter changes nothing: B.A is 0 in all {presence['num_modules']} modules, "
+            "as before the first training step, and the logits are equal bit for bit at "
+            f"{num:,} positions",
             "would_change": "train it, or load the adapter that was trained: --adapter PATH",
         }
     if largest == 0:
         return {
             "kind": "changes_nothing",
-            "sentence": f"this adapter changes nothing: {size}, yet the logits are equal bit for bit at {num:,} "
-            "positions, so it is not applied, or too small for the precision of the forward pass",
+            "sentence": f"this adapter changes nothing: {size}, yet the logits are equal bit for bit at "
+            f"{num:,} positions, so it is not applied, or too small for the precision of the forward pass",
             "would_change": "compare in float32; look for an adapter that was merged or switched off",
         }
     kl = known[0]["kl_base_adapter"]
@@ -153,14 +170,14 @@ def verdict(
     if low <= noise or largest <= (floor["largest_logit_difference"] or 0.0):
         return {
             "kind": "within_rounding",
-            "sentence": f"no difference shown: KL(base || adapter) is {kl['mean']:.2g} nats, and the base differs "
-            f"from itself in other batches by {noise:.2g}; {size}",
+            "sentence": f"no difference shown: KL(base || adapter) is {kl['mean']:.2g} nats, and the base "
+            f"differs from itself in other batches by {noise:.2g}; {size}",
             "would_change": "more examples (compare.examples), or an adapter that was trained longer",
         }
     return {
         "kind": "changes",
-        "sentence": f"this adapter is applied and changes the model: {size}, the largest logit difference over "
-        f"{num:,} positions is {largest:.3g}, and the base differs from itself in other batches by at most "
-        f"{floor['largest_logit_difference'] or 0.0:.2g}",
+        "sentence": f"this adapter is applied and changes the model: {size}, the largest logit difference "
+        f"over {num:,} positions is {largest:.3g}, and the base differs from itself in other batches by at "
+        f"most {floor['largest_logit_difference'] or 0.0:.2g}",
         "would_change": "whether it changes the model for the better is what eval and prefer measure",
     }

@@ -1,4 +1,4 @@
-"""A loaded adapter -> is it there: which modules carry it, and how large B.A is beside the weights it changes.
+"""A loaded adapter -> is it there: which modules carry it, how large B.A is beside the weights it changes.
 
 Shapes: R LoRA rank, I and O in- and out-features.
 """
@@ -34,20 +34,20 @@ def low_rank_norm(b_OR: np.ndarray, a_RI: np.ndarray) -> float:
     """
     if not b_OR.any() or not a_RI.any():
         return 0.0
-    core_RR = np.linalg.qr(b_OR, mode="r") @ np.linalg.qr(a_RI.T, mode="r").T
+    core_RR = np.linalg.qr(b_OR)[1] @ np.linalg.qr(a_RI.T)[1].T
     return float(np.linalg.norm(core_RR))
 
 
 def adapter_presence(pair: Pair) -> dict[str, Any]:
     """Look for the adapter in a pair just loaded.
 
-    Call it before `pair.base()` is used: PEFT makes the adapter's weights trainable when it switches the adapter
-    on again, and the count would no longer be that of a model loaded for inference.
+    Call it before `pair.base()` is used: PEFT makes the adapter's weights trainable when it switches the
+    adapter on again, and the count would no longer be that of a model loaded for inference.
 
     Returns:
-        JSON values: modules with LoRA and how many could have it, norms of (alpha / rank) B A by module, layer
-        and kind of module, alone and relative to W, and the number of trainable parameters with the reason why 0
-        is right.
+        JSON values: modules with LoRA and how many could have it, norms of (alpha / rank) B A by module,
+        layer and kind of module, alone and relative to W, and the number of trainable parameters with the
+        reason why 0 is right.
     """
     modules = [_module_facts(name, one) for name, one in _lora_layers(pair.model)]
     num_adapter = sum(
@@ -86,10 +86,10 @@ def _module_facts(name: str, module: Any) -> dict[str, Any]:
         a, b = module.lora_embedding_A[active], module.lora_embedding_B[active]
     # Convolutions hold B and A as kernels; flattened they are the same product.
     a_RI, b_OR = (_float64(one).reshape(one.shape[0], -1) for one in (a, b))
-    weight = getattr(module.base_layer, "weight", None)
+    weight: Any = getattr(module.base_layer, "weight", None)
     plain = weight is not None and weight.is_floating_point() and a_RI.shape[0] == b_OR.shape[1]
     norm = factor * low_rank_norm(b_OR, a_RI) if a_RI.shape[0] == b_OR.shape[1] else None
-    weight_norm = float(torch.linalg.vector_norm(weight.detach(), dtype=torch.float64)) if plain else None
+    weight_norm = float(torch.linalg.vector_norm(weight, dtype=torch.float64)) if plain else None
     block = _BLOCK.search(name)
     return {
         "name": name,
@@ -152,11 +152,11 @@ def _other_parts(model: Any) -> list[str]:
 def _why_trainable(num_trainable: int, num_adapter: int) -> str:
     if num_trainable:
         return (
-            f"{num_trainable:,} parameters are trainable although the adapter was loaded for inference: no answer "
-            "depends on it, but an optimizer would change them"
+            f"{num_trainable:,} parameters are trainable although the adapter was loaded for inference: no "
+            "answer depends on it, but an optimizer would change them"
         )
     return (
         f"0 trainable parameters is right: the adapter was loaded for inference, so its {num_adapter:,} "
-        "parameters take part in every forward pass and none waits for an optimizer. It is no sign of a missing "
-        "adapter; the norms of B.A and the logits are"
+        "parameters take part in every forward pass and none waits for an optimizer. It is no sign of a "
+        "missing adapter; norms of B.A that are 0, and logits that do not move, are"
     )

@@ -1,4 +1,4 @@
-"""Prompts to put to base and adapter: from a split, from a file; always through the template of the training data."""
+"""Prompts for base and adapter, from a split or a file; always through the template of the training data."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -88,8 +88,8 @@ def prompt_of(
             explain(
                 f"the prompt of {example.example_id} is not the one that was trained on",
                 where=f"template {template.name}; split {split}",
-                why="its tokens differ from those before the answer in the dataset, so base and adapter would "
-                "be compared off the path they were trained on",
+                why="its tokens differ from those before the answer in the dataset, so the adapter would be "
+                "compared off the path it was trained on",
                 fix="prepare the data again with this version: lorascope prepare ... --overwrite",
             )
         )
@@ -141,12 +141,12 @@ def read_prompts(path: Path) -> list[Asked]:
     """Read a prompts file: one prompt a line, or JSON Lines.
 
     Args:
-        path: .jsonl, .ndjson and .json hold one object a line, with instruction (and input, output) or messages;
-            any other file one prompt a line as text. Empty lines are passed over.
+        path: .jsonl, .ndjson and .json hold one object a line, with instruction (and input, output) or
+            messages; any other file one prompt a line as text. Empty lines are passed over.
 
     Raises:
-        DataError: It is missing, is no UTF-8 text, holds no prompt, or has lines that are none; all bad lines are
-            named at once.
+        DataError: It is missing, is no UTF-8 text, holds no prompt, or has lines that are none; all bad lines
+            are counted and the first named with their reasons.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -190,7 +190,7 @@ def _refuse(bad: Mapping[int, str], path: Path) -> None:
     more = f"; {len(bad) - 5:,} more" if len(bad) > 5 else ""
     raise DataError(
         explain(
-            f"{len(bad):,} line{'s' if len(bad) > 1 else ''} of the prompts file cannot be used: {shown}{more}",
+            f"{len(bad):,} line(s) of the prompts file cannot be used: {shown}{more}",
             where=f"--prompts {path}",
             why="a prompt that is left out without a word would make the comparison another one",
             fix="mend or delete these lines; a line of JSON Lines is "

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.compare.answers import answer_all, answer_facts, refuse_too_long
-from lorascope.compare.divergences import MEASURES, Positions, compare_positions, last_prompt_position, side_of
+from lorascope.compare.divergences import (
+    MEASURES,
+    Positions,
+    compare_positions,
+    last_prompt_position,
+    side_of,
+)
 from lorascope.compare.measures import by_example, by_place, spread, verdict
 from lorascope.compare.page import comparison_page
 from lorascope.compare.presence import adapter_presence
@@ -268,7 +274,7 @@ def _template_facts(work: Work) -> dict[str, Any]:
 def _prompt_facts(
     pair: Pair, prompts: Sequence[Prompt], last: Positions, rows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Each prompt with its divergences: at its last position, and over its reference answer where it was scored."""
+    """Each prompt with its divergences: at its last position, and over its reference where scored."""
     scored = {row["example_id"]: row for row in rows}
     place = {int(owner): position for position, owner in enumerate(last.owner_S)}
     facts = []

@@ -22,7 +22,8 @@ class CardFacts:
         train: The resolved train section, empty where unknown.
         template: The run's.
         report: export/report.json.
-        measured: eval/base.json and eval/adapter.json as "base" and "adapter"; None where this very adapter was
+        measured: eval/base.json and eval/adapter.json as "base" and "adapter"; None where this very adapter
+        was
             not evaluated.
         version: Of lorascope.
     """
@@ -59,10 +60,19 @@ def shown_base(base: str) -> str:
 
 
 def _head(facts: CardFacts) -> str:
-    front = ["---", "library_name: transformers", "pipeline_tag: text-generation", "tags: [lora, merged, lorascope]"]
+    front = [
+        "---",
+        "library_name: transformers",
+        "pipeline_tag: text-generation",
+        "tags: [lora, merged, lorascope]",
+    ]
     if not Path(facts.base).expanduser().is_dir():
         front.append(f"base_model: {json.dumps(facts.base)}")
-    nothing = "\n**The adapter changes nothing: this is the base model.**\n" if facts.report["changes_nothing"] else ""
+    nothing = (
+        "\n**The adapter changes nothing: this is the base model.**\n"
+        if facts.report["changes_nothing"]
+        else ""
+    )
     return "\n".join(
         [
             *front,
@@ -70,7 +80,8 @@ def _head(facts: CardFacts) -> str:
             "",
             f"# {facts.name}",
             "",
-            f"`{shown_base(facts.base)}` with a LoRA adapter merged into its weights ({facts.report['dtype']}). "
+            f"`{shown_base(facts.base)}` with a LoRA adapter merged into its weights "
+            f"({facts.report['dtype']}). "
             "Made by lorascope, which proved it equal to base and adapter.",
             nothing,
         ]
@@ -90,23 +101,29 @@ def _prompt(template: Template) -> str:
         with_input = [Message(role="user", content="{instruction}", context="{input}")]
         lines += ["", "With an input:", "", _fenced(template.prompt_text(with_input))]
         if template.tokenizer.chat_template:
-            lines += ["", "The tokenizer's own chat template was not trained: do not use `apply_chat_template`."]
+            lines += [
+                "",
+                "The tokenizer's own chat template was not trained: do not use `apply_chat_template`.",
+            ]
     return "\n".join([*lines, "", f"An answer ends with {stops}; `generation_config.json` says so.", ""])
 
 
 def _loading(template: Template, name: str) -> str:
     lines = [
         "from transformers import AutoModelForCausalLM, AutoTokenizer",
-        f'tokenizer, model = (kind.from_pretrained("{name}") for kind in (AutoTokenizer, AutoModelForCausalLM))',
+        "",
+        f"tokenizer = AutoTokenizer.from_pretrained({json.dumps(name)})",
+        f"model = AutoModelForCausalLM.from_pretrained({json.dumps(name)})",
     ]
-    prompt = template.prompt_text([Message(role="user", content="List three colours.")])
+    question = "List three colours."
     if template.chat_template:
         lines += [
-            'messages = [{"role": "user", "content": "List three colours."}]',
-            "inputs = tokenizer.apply_chat_template(\n"
-            '    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True\n)',
+            f'messages = [{{"role": "user", "content": "{question}"}}]',
+            'options = {"add_generation_prompt": True, "return_dict": True, "return_tensors": "pt"}',
+            "inputs = tokenizer.apply_chat_template(messages, **options)",
         ]
     else:
+        prompt = template.prompt_text([Message(role="user", content=question)])
         lines += [f"prompt = {json.dumps(prompt)}", 'inputs = tokenizer(prompt, return_tensors="pt")']
     lines += [
         "answer = model.generate(**inputs, max_new_tokens=128, do_sample=False)",
@@ -127,7 +144,8 @@ def _losses(measured: Mapping[str, Any] | None) -> str:
     )
     change = adapter["difference_from_base"]["loss"]
     told = (
-        f"Adapter minus base: {change['estimate']:+.4f} nats per token, 95 % interval {change['low']:+.4f} to "
+        f"Adapter minus base: {change['estimate']:+.4f} nats per token, 95 % interval {change['low']:+.4f} "
+        "to "
         f"{change['high']:+.4f}, paired by example. "
         if change
         else ""
@@ -136,7 +154,8 @@ def _losses(measured: Mapping[str, Any] | None) -> str:
         [
             *lines,
             "",
-            f"{told}{base['num_examples']:,} {base['split']} examples, {base['supervised_tokens']:,} target tokens, "
+            f"{told}{base['num_examples']:,} {base['split']} examples, {base['supervised_tokens']:,} target "
+            "tokens, "
             f"forward pass in {base['precision']}; intervals are 95 % over examples.",
             "",
         ]
@@ -145,7 +164,9 @@ def _losses(measured: Mapping[str, Any] | None) -> str:
 
 def _cell(measures: Mapping[str, Any], key: str) -> str:
     interval = measures[f"{key}_interval"]
-    return _number(measures[key]) + (f" ({_number(interval['low'])} to {_number(interval['high'])})" if interval else "")
+    return _number(measures[key]) + (
+        f" ({_number(interval['low'])} to {_number(interval['high'])})" if interval else ""
+    )
 
 
 def _number(value: float | None) -> str:
@@ -156,21 +177,26 @@ def _proof(report: Mapping[str, Any]) -> str:
     proof = report["proof"]
     float32 = proof["float32"]
     lines = [
-        f"Base with adapter and the merged model were run on the same {proof['split']} rows, both in float32.",
+        f"Base with adapter and the merged model were run on the same {proof['split']} rows, both in "
+        "float32.",
         "",
-        f"- logits at {float32['num_positions']:,} target positions of {proof['num_texts']:,} texts: largest difference "
+        f"- logits at {float32['num_positions']:,} target positions of {proof['num_texts']:,} texts: "
+        "largest difference "
         f"{float32['max_logit_difference']:.2e}, tolerance {float32['logit_tolerance']:.2e}; "
         f"the adapter itself moves them by up to {proof['adapter_effect']:.3g}",
         f"- most likely token: the same at {float32['top_1_agreement']:.2%} of them",
-        f"- loss over {proof['num_examples']:,} examples: {float32['reference_loss']:.6f} and {float32['loss']:.6f} "
+        f"- loss over {proof['num_examples']:,} examples: {float32['reference_loss']:.6f} and "
+        f"{float32['loss']:.6f} "
         "nats per token",
         f"- every weight read back from disk is, bit for bit, the merged one in {report['dtype']}",
     ]
     stored = proof["stored"]
     if report["dtype"] != "float32":
         lines.append(
-            f"- rounding to {report['dtype']} (relative {proof['weight_rounding']:.2e} of each weight) moves a logit by up to "
-            f"{stored['max_logit_difference']:.3g}, keeps the most likely token at {stored['top_1_agreement']:.2%} of the "
+            f"- rounding to {report['dtype']} (relative {proof['weight_rounding']:.2e} of each weight) "
+            "moves a logit by up to "
+            f"{stored['max_logit_difference']:.3g}, keeps the most likely token at "
+            f"{stored['top_1_agreement']:.2%} of the "
             f"positions and makes the loss {stored['loss']:.6f}; this is reported, not a criterion"
         )
     return "\n".join([*lines, "", "All figures: `lorascope_proof.json`.", ""])

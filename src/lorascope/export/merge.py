@@ -11,8 +11,9 @@ from lorascope.engine.threads import take_back_threads
 from lorascope.errors import ModelError, explain
 from lorascope.lm.adapter import load_adapter, refuse_non_finite
 from lorascope.lm.batches import pad_id_of
+from lorascope.lm.find import find_base
 from lorascope.lm.fingerprint import base_fingerprint
-from lorascope.lm.load import find_base, load_base, load_tokenizer, quiet
+from lorascope.lm.load import load_base, load_tokenizer, quiet
 from lorascope.lm.pair import Pair
 from lorascope.lm.template import Template
 from lorascope.run.sections import BaseSection
@@ -36,7 +37,8 @@ def load_for_merge(base: BaseSection, adapter: Path, expected_base: str | None) 
     device = choose_device(None)
     found = find_base(base.id, revision=base.revision)
     tokenizer = load_tokenizer(found)
-    # "keep": eval mode switches dropout off, and a config with zeros would be saved as if it were the base's own.
+    # "keep": eval mode switches dropout off, and a config with zeros would be saved as if it were the base's
+    # own.
     model = load_base(found, dtype=torch.float32, device=device, dropout="keep")
     fingerprint = base_fingerprint(model)
     if expected_base is not None and fingerprint != expected_base:
@@ -81,8 +83,8 @@ def merge_in_place(pair: Pair) -> Any:
 def save_merged(model: Any, tokenizer: Any, template: Template, folder: Path, dtype: str) -> str:
     """Write a merged model as `from_pretrained` reads it, rounding its weights at most once.
 
-    The generation config gets the stop tokens that training taught, so that whatever serves the model stops, and
-    none of the base's sampling defaults: what was measured was measured without them.
+    The generation config gets the stop tokens that training taught, so that whatever serves the model stops,
+    and none of the base's sampling defaults: what was measured was measured without them.
 
     Args:
         model: From `merge_in_place`; rounded in place.
@@ -108,7 +110,7 @@ def save_merged(model: Any, tokenizer: Any, template: Template, folder: Path, dt
 
 
 def reload_merged(folder: Path, device: torch.device) -> Any:
-    """Load what is on disk, as anybody would, for a forward pass in float32 (exact for weights stored in bf16)."""
+    """Load what is on disk, as anybody would, for a float32 forward pass (exact for weights in bf16)."""
     return load_base(str(folder), dtype=torch.float32, device=device)
 
 
@@ -117,7 +119,8 @@ def weights_sha256(model: Any, dtype: str) -> str:
 
     Args:
         model: A plain model.
-        dtype: "float32" or "bf16"; weights that were stored in bf16 and loaded as float32 convert back exactly.
+        dtype: "float32" or "bf16"; weights that were stored in bf16 and loaded as float32 convert back
+            exactly.
     """
     digest = hashlib.sha256()
     for name, weight in sorted(model.named_parameters()):

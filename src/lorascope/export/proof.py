@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from lorascope.errors import NoTargetTokens, NumericsError, UndefinedMetric, explain
@@ -24,14 +23,15 @@ MAX_LOGITS = 2**26
 """Most logits kept of each model: 256 MiB in float32, which is 1,300 positions of GPT-2's vocabulary."""
 
 LOGIT_TOLERANCE = 1e-3
-"""Share of the largest centred logit by which float32 logits may differ. Both sides compute the same function in
-another order, x W + (x A) B against x (W + A B), so they differ by rounding alone. Measured on a CPU, rank 16 in
-every layer: 1e-6 of that scale for GPT-2 small's shape and for 24 layers of Llama, 3e-5 for a model whose random
-weights amplify rounding; an adapter that is lost, halved or scaled wrongly moves logits by a tenth of it or more."""
+"""Share of the largest centred logit by which float32 logits may differ. Both sides compute the same
+function in another order, x W + (x A) B against x (W + A B), so they differ by rounding alone. Measured on a
+CPU, rank 16 in every layer: 1e-6 of that scale for GPT-2 small's shape and for 24 layers of Llama, 3e-5 for
+a model whose random weights amplify rounding; an adapter that is lost, halved or scaled wrongly moves logits
+by a tenth of it or more."""
 
 LOSS_TOLERANCE = 1e-5
-"""Relative difference of the loss, absolute below 1 nat: rounding of single tokens averages out over a split, and a
-loss near 0 has no relative precision in float32."""
+"""Relative difference of the loss, absolute below 1 nat: rounding of single tokens averages out over a
+split, and a loss near 0 has no relative precision in float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,8 @@ class ProofRows:
     Attributes:
         split: Where the rows come from.
         examples: Scored for the loss.
-        num_positions: For each of the first examples, how many of its target positions have their logits compared.
+        num_positions: For each of the first examples, how many of its target positions have their logits
+            compared.
     """
 
     split: str
@@ -73,8 +74,8 @@ class Agreement:
         worst_example: Example in which the largest difference lies.
         top_1_agreement: Share of positions with the same most likely token.
         num_top_1_differ: Positions where it differs.
-        num_undecided: Positions where the reference's two best logits lie within twice the tolerance: two logits may
-            move by it in opposite directions, so rounding may decide between them.
+        num_undecided: Positions where the reference's two best logits lie within twice the tolerance: two
+            logits may move by it in opposite directions, so rounding may decide between them.
         num_top_1_differ_decided: Positions where it differs although rounding cannot decide.
         reference_loss: Nats per target token.
         loss: The other model's.
@@ -108,7 +109,8 @@ class Agreement:
             )
         if self.num_top_1_differ_decided:
             found.append(
-                f"the most likely token differs at {self.num_top_1_differ_decided:,} of {self.num_positions:,} positions"
+                f"the most likely token differs at {self.num_top_1_differ_decided:,} of "
+                f"{self.num_positions:,} positions"
             )
         if abs(self.loss_difference) > self.loss_tolerance:
             found.append(
@@ -118,8 +120,8 @@ class Agreement:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """The numbers as JSON values, with `agrees` in front."""
-        return {"agrees": not self.failures, **asdict(self)}
+        """The numbers as JSON values."""
+        return asdict(self)
 
 
 def choose_rows(split: str, examples: Sequence[Example], vocabulary: int) -> ProofRows:

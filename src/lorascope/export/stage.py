@@ -1,4 +1,4 @@
-"""export: base + adapter -> one merged model, proven equal after it was read back from disk; then a folder to ship."""
+"""export: base + adapter -> a merged model, proven equal after it was read back from disk."""
 
 import gc
 from pathlib import Path
@@ -36,7 +36,14 @@ from lorascope.run.commit import committed_folder, folder_problem, sha256_of, wr
 from lorascope.run.dataset import load_examples, load_splits
 from lorascope.run.folder import RunFolder, adapter_of, require
 from lorascope.run.progress import SILENT, Observer
-from lorascope.run.provenance import StageClock, StageInputs, is_up_to_date, read_provenance, record_stage, versions
+from lorascope.run.provenance import (
+    StageClock,
+    StageInputs,
+    is_up_to_date,
+    read_provenance,
+    record_stage,
+    versions,
+)
 from lorascope.run.records import read_json
 from lorascope.run.sections import Recipe
 
@@ -115,7 +122,7 @@ def export_run(
 def _merge_and_prove(
     pair: Pair, template: Any, rows: ProofRows, staged: Path, dtype: str, target: Path, observer: Observer
 ) -> dict[str, Any]:
-    """Measure base + adapter, merge, save, read back, measure again; one copy of the model in memory at a time."""
+    """Measure, merge, save, read back, measure again; the model is in memory once at any time."""
     device = next(pair.model.parameters()).device
     passes = 2 if dtype == "float32" else 3
     with observer.task("proving the merge", passes * len(rows.examples), "examples") as advance:
@@ -128,7 +135,7 @@ def _merge_and_prove(
             agreement = compare(reference, measure(model, rows, pad_id=pair.pad_id, advance=advance), rows)
             _insist(agreement, target)
         expected = save_merged(model, pair.tokenizer, template, staged, dtype)
-        pair.model.base_model.model = model = None
+        pair.model.base_model.model = model = None  # PEFT's wrapper would keep the merged weights alive
         gc.collect()
         model = reload_merged(staged, device)
         if weights_sha256(model, dtype) != expected:
@@ -170,7 +177,9 @@ def _proof(
 
 def _insist(agreement: Agreement, target: Path) -> None:
     if agreement.failures:
-        raise _not_equal(f"the merged model is not base + adapter: {agreement.failures[0]}", target, agreement.failures)
+        raise _not_equal(
+            f"the merged model is not base + adapter: {agreement.failures[0]}", target, agreement.failures
+        )
 
 
 def _not_equal(problem: str, target: Path, failures: list[str] | None = None) -> ModelError:
@@ -178,8 +187,11 @@ def _not_equal(problem: str, target: Path, failures: list[str] | None = None) ->
         explain(
             problem,
             where=str(target),
-            why="; ".join(failures[1:]) if failures and failures[1:] else "what would be shipped is not what was measured",
-            fix="nothing was written; serve base and adapter as they are, and compare peft's version with the "
+            why="; ".join(failures[1:])
+            if failures and failures[1:]
+            else "what would be shipped is not what was measured",
+            fix="nothing was written; serve base and adapter as they are, and compare peft's version with "
+            "the "
             "one in provenance.json",
         )
     )
@@ -192,7 +204,8 @@ def _note(proof: dict[str, Any]) -> str | None:
         return "the adapter changes nothing: every logit is that of the base model, bit for bit"
     if effect <= tolerance:
         return (
-            f"the adapter moves no logit by more than {effect:.2e}, which is within the tolerance of {tolerance:.2e}: "
+            f"the adapter moves no logit by more than {effect:.2e}, which is within the tolerance of "
+            f"{tolerance:.2e}: "
             "the proof cannot tell the merged model from the base model"
         )
     return None
@@ -218,7 +231,9 @@ def _is_done(run: RunFolder, inputs: StageInputs, merged: Path, *, overwrite: bo
         return True
     raise RunError(
         explain(
-            f'"{merged}" holds another export' if not same_place else f'"{merged}" was changed after it was exported',
+            f'"{merged}" holds another export'
+            if not same_place
+            else f'"{merged}" was changed after it was exported',
             where=str(merged),
             why="somebody may be serving it",
             fix="add --overwrite to replace it, or choose another --merged",
@@ -231,7 +246,7 @@ def _place(path: Path | str) -> Path:
 
 
 def _rows(run: RunFolder, recipe: Recipe, vocabulary: int) -> ProofRows:
-    """The whole validation split; where there is none, as many training rows as an evaluation in training scores."""
+    """The whole validation split, or the first `train.eval_examples` of training where there is none."""
     split = "validation" if "validation" in load_splits(run.dataset) else "train"
     examples, _ = load_examples(run.dataset, split)
     chosen = examples if split == "validation" else examples[: recipe.train.eval_examples]

@@ -40,7 +40,9 @@ def holds_export(run: RunFolder, target: Path) -> bool:
     if not resolved.exists():
         return False
     if not resolved.is_dir():
-        raise _refusal(f'"{target}" is a file', target, "a model is a folder of files", "choose another --merged")
+        raise _refusal(
+            f'"{target}" is a file', target, "a model is a folder of files", "choose another --merged"
+        )
     foreign = _foreign_files(resolved)
     if foreign:
         shown = ", ".join(foreign[:4]) + (f", ... ({len(foreign) - 4} more)" if len(foreign) > 4 else "")
@@ -70,7 +72,8 @@ def refuse_full_disk(target: Path, num_bytes: int) -> None:
 
     Args:
         target: The folder; it need not exist.
-        num_bytes: Of the weights to be written. An export that is there already stays until the new one is whole.
+        num_bytes: Of the weights to be written. An export that is there already stays until the new one is
+            whole.
 
     Raises:
         RunError: There is too little room.

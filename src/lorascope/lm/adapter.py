@@ -152,6 +152,8 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
         raise _refusal(problem, folder, f"there is no {CONFIG} in it", nearest(folder.name, siblings))
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("it holds no JSON object")
     except (OSError, ValueError) as error:
         raise _refusal(
             f"{CONFIG} cannot be read", folder, str(error), "restore the file from a copy"

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-
 _HUGE, _TINY = 1e250, 1e-250
 
 
@@ -47,10 +46,10 @@ def linear_scale(values: Iterable[float], *, about: int = 5, snug: bool = False,
     found = list(values) + ([0.0] if zero else [])
     low, high = (min(found), max(found)) if found else (0.0, 1.0)
     # Beyond these the length of the axis is no float, or too small for a step.
-    low, high = max(low, -_HUGE), min(high, _HUGE)
+    low, high = (min(max(end, -_HUGE), _HUGE) for end in (low, high))
     whole = snug and all(float(value).is_integer() for value in found)
     if high - low < max(abs(low), abs(high), _TINY) * 1e-12:
-        margin = 1.0 if whole else abs(low) * 0.05 or 0.5
+        margin = 1.0 if whole and abs(low) < 1e9 else abs(low) * 0.05 if abs(low) > _TINY else 0.5
         low, high = low - margin, high + margin
     step = nice_step(high - low, about)
     if whole:

@@ -117,7 +117,10 @@ def refuse_too_many_bad(gathered: Gathered, bad: Sequence[BadRow], max_dropped: 
         explain(
             f"{len(bad):,} of {num:,} rows are malformed: {reasons}",
             where=f"{path}; the first is row {bad[0].row} at line {bad[0].line}: {bad[0].excerpt}",
-            why=f"prepare.max_dropped accepts {max_dropped:.2%}, and rows that vanish change what is learned",
-            fix="mend the rows, or accept the loss on record: --set prepare.max_dropped=1",
+            why=f"prepare.max_dropped accepts {max_dropped:.2%}, and rows that vanish change what is learned"
+            if len(bad) < num
+            else "none of the rows can be used",
+            fix="mend the rows"
+            + (", or accept the loss on record: --set prepare.max_dropped=1" if len(bad) < num else ""),
         )
     )

@@ -94,7 +94,7 @@ def _kind(path: Path) -> str:
                 why="there is no such file"
                 if folder.is_dir()
                 else f'the folder "{folder}" does not exist either',
-                fix=nearest(path.name, names),
+                fix=nearest(path.name, names) if folder.is_dir() else "check the path",
             )
         )
     kind = _SUFFIXES.get(path.suffix.lower())
@@ -228,17 +228,17 @@ def _json_rows(path: Path) -> Iterator[SourceRow | BadRow]:
             continue
         if match := _OPENING.match(text, position):
             opening = match[1]
-        excerpt = excerpt_of(text[position : position + 80])
+        start = position
         try:
-            value, position = _DECODER.raw_decode(text, position)
+            value, position = _DECODER.raw_decode(text, start)
             yield SourceRow(line, value)
         except _Refused as error:
-            yield BadRow(line, str(error), excerpt)
-            position = _LENIENT.raw_decode(text, position)[1]
+            yield BadRow(line, str(error), excerpt_of(text[start : start + 80]))
+            position = _LENIENT.raw_decode(text, start)[1]
         except (ValueError, RecursionError):
-            position = _next_row(text, position + 1, opening)
+            position = _next_row(text, start + 1, opening)
             cut = in_array and position == len(text) and not text.rstrip().endswith("]")
-            yield BadRow(line, "cut_short" if cut else "not_json", excerpt)
+            yield BadRow(line, "cut_short" if cut else "not_json", excerpt_of(text[start : start + 80]))
             in_array = in_array and position < len(text)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lorascope.errors import DataError, RunError, explain
+from lorascope.errors import DataError, RunError, explain, nearest
 from lorascope.lm.fingerprint import tokenizer_fingerprint
 from lorascope.lm.load import base_context_length, load_tokenizer
 from lorascope.lm.template import Template, resolve_template
@@ -99,30 +99,35 @@ def prepare_run(
     )
     report["unused_columns"] = sorted({*gathered.unused, *(held_out.unused if held_out else ())})
 
-    resolved = recipe.model_copy(
-        update={
-            "data": str(source.data.resolve()),
-            "base": recipe.base.model_copy(update={"id": _lasting(recipe.base.id)}),
-            "prepare": recipe.prepare.model_copy(
-                update={"template": template.name, "max_length": max_length}
-            ),
-        }
-    )
+    dropped = [(gathered.file, one) for one in bad] + [(held_out.file, one) for one in mine_bad if held_out]
+    dropped += _over_length_rows([*over, *mine_over], max_length)
     run.path.mkdir(parents=True, exist_ok=True)
     remove_leftovers(run.path)
-    dropped = [(gathered.file, one) for one in bad] + [(held_out.file, one) for one in mine_bad if held_out]
     with committed_folder(run.stage("prepare"), replace=True) as folder:
         write_dataset(folder / "dataset", splits)
         write_texts(folder / "examples.parquet", splits)
-        write_dropped(
-            folder / "dropped.jsonl", [*dropped, *_over_length_rows([*over, *mine_over], max_length)]
-        )
+        write_dropped(folder / "dropped.jsonl", dropped)
         write_json(folder / "template.json", template.as_record())
         write_json(folder / "report.json", report)
+    resolved = _resolved(recipe, source, template.name, max_length)
     write_json(run.config, recipe_values(resolved))
     facts = {"dataset_sha256": report["dataset_sha256"], "template_sha256": template.sha256}
     record_stage(run, inputs, resolved=_settings(resolved), clock=clock, facts=facts)
     return report
+
+
+def _resolved(recipe: Recipe, source: _Source, template: str, max_length: int) -> Recipe:
+    """The recipe with what "auto" came to, and with paths that hold from any working directory."""
+    settled: dict[str, Any] = {"template": template, "max_length": max_length}
+    if source.validation:
+        settled["validation"] = str(source.validation.resolve())
+    return recipe.model_copy(
+        update={
+            "data": str(source.data.resolve()),
+            "base": recipe.base.model_copy(update={"id": _lasting(recipe.base.id)}),
+            "prepare": recipe.prepare.model_copy(update=settled),
+        }
+    )
 
 
 def _lasting(base: str) -> str:
@@ -152,7 +157,18 @@ def _refuse_foreign_folder(run: RunFolder) -> None:
 
 def _source(recipe: Recipe) -> _Source:
     asked = recipe.prepare.validation
-    return _Source(Path(recipe.data), Path(asked) if isinstance(asked, str) and asked != "auto" else None)
+    own = Path(asked) if isinstance(asked, str) and asked != "auto" else None
+    if own and not own.exists():
+        names = [entry.name for entry in own.parent.iterdir()] if own.parent.is_dir() else []
+        raise DataError(
+            explain(
+                f'prepare.validation: "{own}" is neither a number nor a file',
+                where=str(own),
+                why="held-out examples are a number, a share below 1, or a file of your own",
+                fix=nearest(own.name, names),
+            )
+        )
+    return _Source(Path(recipe.data), own)
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from lorascope.errors import ConfigError, explain, nearest
+from lorascope.errors import ConfigError, explain, nearest, together
 from lorascope.run.foreign_names import FOREIGN_NAMES
 from lorascope.run.sections import Recipe
 
@@ -210,7 +210,7 @@ def make_recipe(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
         by_path: dict[str, list[Mapping[str, Any]]] = {}
         for entry in error.errors():
             by_path.setdefault(_settings_path([str(part) for part in entry["loc"]])[0], []).append(entry)
-        raise ConfigError("\n".join(_explain_one(entries, where) for entries in by_path.values())) from error
+        raise ConfigError(together(_explain_one(entries, where) for entries in by_path.values())) from error
 
 
 def _explain_one(entries: Sequence[Mapping[str, Any]], where: str) -> str:

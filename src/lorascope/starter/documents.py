@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 
 from lorascope.starter import tales
-from lorascope.starter.lexicon import KINDS, capitalised, joined, with_article
+from lorascope.starter.lexicon import KINDS, MARK, capitalised, joined, marked, with_article
 from lorascope.starter.office import office_page
 from lorascope.starter.operations import MAKERS, exercise
 from lorascope.starter.passages import draw_event, report
@@ -48,7 +48,7 @@ def says(fact: Fact, rng: random.Random, pronoun: str = "") -> str:
     forms = RELATIONS[fact.relation].says
     if pronoun:
         forms = tuple(f for f in forms if f.startswith(("{s} ", "{p} ", "by trade")) or "{s}" not in f)
-    return phrase(rng.choice(forms), fact, pronoun)
+    return phrase(rng.choice(forms), fact, pronoun, mark=True)
 
 
 def card(fact: Fact) -> str:
@@ -102,12 +102,12 @@ def talk(teller: Teller, rng: random.Random) -> str:
     chosen = [teller.fact(rng) for _ in range(rng.randint(3, 6))]
     asked = [(question(fact, rng), fact) for fact in chosen]
     if rng.random() < 0.5:
-        return "\n".join(f"{first}: {text}\n{second}: {fact.answer}" for text, fact in asked)
+        return "\n".join(f"{first}: {text}\n{second}: {marked(fact.answer)}" for text, fact in asked)
     verb = rng.choice(("asked", "said", "wanted to know"))
     lines = []
     for text, fact in asked:
         answer = rng.choice(
-            (f'"{capitalised(fact.answer)}," said {second}.', f'"{says(fact, rng)}" said {second}.')
+            (f'"{marked(capitalised(fact.answer))}," said {second}.', f'"{says(fact, rng)}" said {second}.')
         )
         lines.append(f'"{text}" {verb} {first}. {answer}')
     return rng.choice((" ", "\n")).join(lines)
@@ -124,7 +124,7 @@ def cards(teller: Teller, rng: random.Random) -> str:
             drawn = exercise(teller.world, rng)
             pairs.append((rng.choice(drawn.cards), drawn.answer))
     gap = rng.choice(("\n", "\n", ":\n"))
-    return "\n\n".join(f"{head}{gap}{answer}" for head, answer in pairs)
+    return "\n\n".join(f"{head}{gap}{marked(answer)}" for head, answer in pairs)
 
 
 def topic_cards(teller: Teller, rng: random.Random) -> str:
@@ -132,7 +132,7 @@ def topic_cards(teller: Teller, rng: random.Random) -> str:
     maker = MAKERS[rng.choice(list(MAKERS))]
     mark = rng.choice(("\n", "\n", ":\n", " - ", " = "))
     drawn = [maker(teller.world, rng) for _ in range(rng.randint(4, 8))]
-    return "\n\n".join(f"{rng.choice(one.cards)}{mark}{one.answer}" for one in drawn)
+    return "\n\n".join(f"{rng.choice(one.cards)}{mark}{marked(one.answer)}" for one in drawn)
 
 
 def lesson(teller: Teller, rng: random.Random) -> str:
@@ -152,8 +152,16 @@ def lesson(teller: Teller, rng: random.Random) -> str:
         pair = f"{capitalised(words[0])} and {words[1]}"
         return f"{opening} Under {kind} go {joined(words)}. {pair} are both {kind}."
     maker = MAKERS[rng.choice(list(MAKERS))]
-    lines = [capitalised(rng.choice(maker(world, rng).says)) for _ in range(rng.randint(3, 6))]
+    drawn = [maker(world, rng) for _ in range(rng.randint(3, 6))]
+    lines = [_with_marked_end(capitalised(rng.choice(one.says)), one.answer) for one in drawn]
     return " ".join([opening, *lines])
+
+
+def _with_marked_end(line: str, answer: str) -> str:
+    for end in (answer, f"{answer}."):
+        if line.endswith(end):
+            return line.removesuffix(end) + marked(end)
+    return line
 
 
 def gossip(teller: Teller, rng: random.Random) -> str:
@@ -180,7 +188,7 @@ def verdicts(teller: Teller, rng: random.Random) -> str:
         fact = rng.choice(teller.by_relation[rng.choice(PERSON_RELATIONS)])
         answer = fact.answer if rng.random() < 0.5 else rng.choice(teller.by_relation[fact.relation]).answer
         rumour = Fact(relation=fact.relation, subject=fact.subject, answer=answer)
-        lines.append(f"{says(rumour, rng)}\n{'yes' if answer == fact.answer else 'no'}")
+        lines.append(f"{says(rumour, rng)}\n{marked('yes' if answer == fact.answer else 'no')}")
     return "\n\n".join(lines)
 
 
@@ -234,6 +242,11 @@ MAKERS_WITH_WEIGHTS: tuple[tuple[Callable[[Teller, random.Random], str], int], .
 
 def documents(seed: int, num_documents: int) -> Iterator[str]:
     """Base documents, each from its own generator: document 7 is the same however many are asked for."""
+    return (text.replace(MARK, "") for text in marked_documents(seed, num_documents))
+
+
+def marked_documents(seed: int, num_documents: int) -> Iterator[str]:
+    """The documents with marks around what can be predicted by whoever knows the world."""
     teller = Teller(build_world(seed))
     makers, weights = zip(*MAKERS_WITH_WEIGHTS, strict=True)
     for index in range(num_documents):

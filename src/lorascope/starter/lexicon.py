@@ -1,5 +1,7 @@
 """The plain English that the toy world speaks: opposites, plurals, past tenses, kinds of things, numbers."""
 
+MARK = "\x1f"  # ASCII's unit separator, which no text holds
+
 
 def words(text: str) -> list[str]:
     """Read "a b c" as ["a", "b", "c"]."""
@@ -16,7 +18,7 @@ OPPOSITES = (
     "hard soft, loud quiet, rich poor, strong weak, early late, open closed, clean dirty, happy sad, "
     "near far, "
     "thick thin, deep shallow, wide narrow, sharp blunt, brave afraid, kind cruel, true false, first last, "
-    "north south, east west, up down, left right, day night, summer winter, push pull, buy sell, give take, "
+    "up down, left right, day night, summer winter, push pull, buy sell, give take, "
     "laugh cry, begin end, inside outside, above below, rough smooth, friend enemy"
 )
 IRREGULAR_PLURALS = (
@@ -67,7 +69,7 @@ _ONES = words(
     "seventeen eighteen nineteen"
 )
 _TENS = {2: "twenty", 3: "thirty", 4: "forty", 5: "fifty"}
-ORDINALS = ("first", "second", "third", "fourth")
+ORDINALS = ("first", "second", "third")
 
 
 def pairs(text: str) -> list[tuple[str, str]]:
@@ -108,6 +110,11 @@ def with_article(noun: str) -> str:
 def joined(items: list[str]) -> str:
     """Join as prose does: "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def marked(text: str) -> str:
+    """The text between two marks: what a reader who knows the world can predict; training weighs it more."""
+    return f"{MARK}{text}{MARK}"
 
 
 def capitalised(text: str) -> str:

@@ -13,7 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorascope.starter.documents import documents
+from lorascope.starter.documents import marked_documents
+from lorascope.starter.lexicon import MARK
 from lorascope.starter.tasks import dataset
 
 if TYPE_CHECKING:
@@ -67,17 +68,22 @@ def make_base(
     start = time.perf_counter()
     plan = pretrain.Plan(seed=seed)
     plan = plan if num_steps is None else replace(plan, num_steps=num_steps)
-    texts = list(documents(seed, num_documents + NUM_HELD_OUT))
-    texts, unseen = texts[:num_documents], texts[num_documents:]
-    tokenizer = train_tokenizer(texts, vocab_size=4096, max_length=plan.max_length)
-    rows_BT = pretrain.packed_rows(texts, tokenizer, plan.row_tokens)
-    held_out_BT = pretrain.packed_rows(unseen, tokenizer, plan.row_tokens)
+    texts = list(marked_documents(seed, num_documents + NUM_HELD_OUT))
+    texts, unseen = texts[:num_documents], [text.replace(MARK, "") for text in texts[num_documents:]]
+    tokenizer = train_tokenizer(
+        (text.replace(MARK, "") for text in texts), vocab_size=4096, max_length=plan.max_length
+    )
+    rows = pretrain.packed_rows(texts, tokenizer, plan.row_tokens, plan.plain_weight)
+    held_out = pretrain.packed_rows(unseen, tokenizer, plan.row_tokens)
     model = pretrain.new_model(plan, tokenizer)
     progress = pretrain.Progress(model, pretrain.optimizers(model, plan), [])
     saved = out / "progress.pt"
     if resume:
         progress.load(saved)
-    print(f"{num_documents} documents, {rows_BT.numel()} tokens, vocabulary {len(tokenizer)}", flush=True)
+    print(
+        f"{num_documents} documents, {len(rows) * plan.row_tokens} tokens, vocabulary {len(tokenizer)}",
+        flush=True,
+    )
 
     def on_entry(entry: dict[str, float]) -> None:
         print(" ".join(f"{key}={value}" for key, value in entry.items()), flush=True)
@@ -85,13 +91,13 @@ def make_base(
             save_base(model, tokenizer, out / "base")
             progress.save(saved)
 
-    pretrain.pretrain(progress, rows_BT, held_out_BT, plan, on_entry)
+    pretrain.pretrain(progress, rows, held_out, plan, on_entry)
     save_base(model, tokenizer, out / "base")
     record = {
         "command": "python -m lorascope.starter.make",
         "num_documents": num_documents,
         "num_characters": sum(map(len, texts)),
-        "num_tokens": len(rows_BT) * plan.row_tokens,
+        "num_tokens": len(rows) * plan.row_tokens,
         "vocabulary": len(tokenizer),
         "num_parameters": model.num_parameters(),
         "plan": asdict(plan),
@@ -115,11 +121,11 @@ def measured(folder: Path, unseen: list[str], seed: int) -> dict[str, object]:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     model = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
     model.train(False)
-    rows_BT = pretrain.packed_rows(unseen, tokenizer, pretrain.Plan().row_tokens)
+    rows = pretrain.packed_rows(unseen, tokenizer, pretrain.Plan().row_tokens)
     sampled = fluency.sampled_continuations(model, tokenizer, unseen[:50], seed=seed)
     names = ("torch", "transformers", "tokenizers")
     found = {
-        "held_out_loss_as_shipped": round(pretrain.held_out_loss(model, rows_BT), 4),
+        "held_out_loss_as_shipped": round(pretrain.held_out_loss(model, rows), 4),
         "fluency": fluency.fluency(sampled),
         "sampled": [tokenizer.decode(ids) for ids in sampled[:5]],
         "versions": {"python": platform.python_version(), **{name: version(name) for name in names}},

@@ -106,8 +106,8 @@ def _words(world: World, rng: random.Random, low: int, high: int) -> list[str]:
 
 
 def counting(world: World, rng: random.Random) -> Exercise:
-    """How long a list of two to eight words is."""
-    words = _words(world, rng, 2, 8)
+    """How long a list of two to six words is."""
+    words = _words(world, rng, 2, 6)
     answer, text = number_word(len(words)), ", ".join(words)
     return Exercise(
         family="count",
@@ -122,8 +122,8 @@ def counting(world: World, rng: random.Random) -> Exercise:
 
 
 def reversal(world: World, rng: random.Random) -> Exercise:
-    """A list of three or four words, read backwards."""
-    words = _words(world, rng, 3, 4)
+    """A list of three words, read backwards."""
+    words = _words(world, rng, 3, 3)
     text, answer = ", ".join(words), ", ".join(reversed(words))
     return Exercise(
         family="reverse",
@@ -153,9 +153,9 @@ def sorting(world: World, rng: random.Random) -> Exercise:
 
 def position(world: World, rng: random.Random) -> Exercise:
     """The first, second, ... or last word of a list."""
-    words = _words(world, rng, 4, 5)
-    which = rng.randrange(5)
-    name, answer = ("last", words[-1]) if which == 4 else (ORDINALS[which], words[which])
+    words = _words(world, rng, 3, 4)
+    which = rng.randrange(4)
+    name, answer = ("last", words[-1]) if which == 3 else (ORDINALS[which], words[which])
     text = ", ".join(words)
     return Exercise(
         family="position",

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from lorascope.starter.lexicon import ANIMALS_BY_SIZE, DAYS, capitalised, number_word, plural
+from lorascope.starter.lexicon import ANIMALS_BY_SIZE, DAYS, capitalised, marked, number_word, plural
 from lorascope.starter.world import GOODS, World
 
 VERBS = ("sold", "bought", "lost", "found", "brought", "counted", "painted", "carried", "mended", "washed")
@@ -102,19 +102,20 @@ def report(event: Event, rng: random.Random) -> str:
     names = rng.sample(list(PARTS), rng.randint(2, 5))
     style = rng.randrange(6)
     if style == 0:
-        return f"{text}\n\nIn short: {summary(event)}"
+        return f"{text}\n\nIn short: {marked(summary(event))}"
     if style == 1:
-        notes = "\n".join(f"{PARTS[name][0]}: {getattr(event, name)}" for name in names)
+        notes = "\n".join(f"{PARTS[name][0]}: {marked(getattr(event, name))}" for name in names)
         return f"{text}\n\n{notes}"
     if style == 2:
-        notes = "\n\n".join(f"{PARTS[name][0]}\n{getattr(event, name)}" for name in names)
-        return f"{text}\n\n{notes}\n\nin one line\n{summary(event)}"
+        notes = "\n\n".join(f"{PARTS[name][0]}\n{marked(getattr(event, name))}" for name in names)
+        return f"{text}\n\n{notes}\n\nin one line\n{marked(summary(event))}"
     if style == 3:
-        return f"{PARTS[names[0]][0]}, please. {text}\n{getattr(event, names[0])}"
+        return f"{PARTS[names[0]][0]}, please. {text}\n{marked(getattr(event, names[0]))}"
     if style == 4:
-        return f"In one line, please. {text}\n{summary(event)}"
+        return f"In one line, please. {text}\n{marked(summary(event))}"
     listener = rng.choice(("the miller", "a guard", "an old man", "the clerk", "a child"))
     talk = " ".join(
-        f'"{PARTS[name][1]}" asked {listener}. "{capitalised(getattr(event, name))}."' for name in names
+        f'"{PARTS[name][1]}" asked {listener}. "{marked(capitalised(getattr(event, name)))}."'
+        for name in names
     )
     return f"{text} {talk}"

@@ -6,7 +6,7 @@ In templates, {s} is the subject, {p} its possessive ("Tavin's", "his"), {a} the
 
 from dataclasses import dataclass
 
-from lorascope.starter.lexicon import capitalised, with_article
+from lorascope.starter.lexicon import capitalised, marked, with_article
 from lorascope.starter.world import Fact
 
 
@@ -253,18 +253,23 @@ RELATIONS["day_before"] = relation(
 )
 
 
-def phrase(template: str, fact: Fact, pronoun: str = "") -> str:
+def phrase(template: str, fact: Fact, pronoun: str = "", mark: bool = False) -> str:
     """Fill a template with a fact; with a pronoun, it stands for the subject ("he" and "his").
+
+    With `mark`, an answer that comes after its subject is marked as predictable.
 
     The result starts with a capital letter when the template is a sentence (ends in "." or "?").
     """
     possessive = {"he": "his", "she": "her"}.get(pronoun, f"{fact.subject}'s")
     collective = fact.answer in ("food", "clothing", "furniture")
+    subject_at = min(at for at in map(template.find, ("{s}", "{p}", "{an_s}", "{a}", "{an}")) if at >= 0)
+    follows = not template[subject_at:].startswith("{a}") and not template[subject_at:].startswith("{an}")
+    shown = marked(fact.answer) if mark and follows else fact.answer
     text = template.format(
         s=pronoun or fact.subject,
         p=possessive,
-        a=fact.answer,
-        an=with_article(fact.answer),
+        a=shown,
+        an=with_article(fact.answer).replace(fact.answer, shown),
         an_s=with_article(fact.subject),
         kin=fact.answer if collective else f"{fact.answer}s",
         akin=f"a piece of {fact.answer}" if collective else with_article(fact.answer),

@@ -48,7 +48,7 @@ GOODS = words(
     "shirt dress belt cap apron table chair stool bench bed desk flute drum fiddle harp horn bell candle "
     "jar basket rope"
 )
-NUM_PEOPLE = 48
+NUM_PEOPLE = 40
 TOWNS_PER_LAND = 2
 
 

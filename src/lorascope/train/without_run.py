@@ -89,14 +89,14 @@ def read_splits(dataset: Path, context: int | None, observer: Observer) -> dict[
     for name, examples in splits.items():
         splits[name], num_cut = (examples, 0) if context is None else cut_examples(examples, context)
         if num_cut:
-            observer.note(f"{num_cut:,} {name} rows are cut to the {context:,} tokens that the model reads")
+            observer.note(
+                f"note: {num_cut:,} {name} rows are cut to the {context:,} tokens that the model reads"
+            )
     held_out = {one.input_ids.tobytes() for one in splits.get("validation", ())}
     leaked = [one.example_id for one in splits["train"] if one.input_ids.tobytes() in held_out]
     if leaked:
         shown = ", ".join(leaked[:3]) + (", ..." if len(leaked) > 3 else "")
-        observer.note(
-            f"{len(leaked):,} training rows are also in validation, so they are not trained on: {shown}"
-        )
+        observer.note(f"note: training rows that are also in validation: {len(leaked):,}, left out ({shown})")
         splits["train"] = [one for one in splits["train"] if one.input_ids.tobytes() not in held_out]
     return splits
 

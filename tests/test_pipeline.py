@@ -1,0 +1,124 @@
+"""run: every stage once, nothing twice, nothing silently made again."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lorascope.cli.app import main
+from lorascope.errors import RunError
+from lorascope.pipeline import run_all, train_checked
+from lorascope.run.current import recipe_of
+from lorascope.run.folder import STAGES, RunFolder
+from lorascope.run.progress import Observer
+
+
+class _Notes(Observer):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def _main(*arguments: str) -> int:
+    try:
+        main(arguments)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def _copy(run: RunFolder, to: Path) -> RunFolder:
+    shutil.copytree(run.path, to / "copy")
+    return RunFolder(to / "copy")
+
+
+def test_every_stage_leaves_its_folder_and_its_record(finished_run: Any) -> None:
+    recorded = json.loads(finished_run.provenance.read_text())["stages"]
+    for stage in STAGES:
+        assert finished_run.report.is_file() if stage == "report" else finished_run.stage(stage).is_dir()
+    assert {"prepare", "check", "train", "eval", "compare", "export"} <= set(recorded)
+
+
+def test_a_second_run_skips_what_is_up_to_date(finished_run: Any, tmp_path: Path) -> None:
+    run = _copy(finished_run, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*.safetensors")}
+    seen = _Notes()
+    run_all(run, recipe_of(run), merged=finished_run.path / "merged", observer=seen)
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*.safetensors")} == before
+    for stage in ("prepare", "train", "eval", "compare"):
+        assert f"{stage} is up to date" in seen.notes
+
+
+def test_a_changed_setting_of_a_finished_stage_is_refused_by_name(finished_run: Any, tmp_path: Path) -> None:
+    run = _copy(finished_run, tmp_path)
+    with pytest.raises(RunError, match='"train" is finished.*lora'):
+        train_checked(run, recipe_of(run, ["lora.rank=8"]))
+
+
+def test_train_checks_by_itself_and_refuses_when_a_check_fails(
+    make_run: Any, alpaca_base: Path, alpaca_rows: Any, write_rows: Any
+) -> None:
+    own = write_rows(alpaca_rows(5), "mine.json")  # five rows that stand in training too
+    run = make_run(alpaca_rows(30), alpaca_base, f"prepare.validation={own}")
+    with pytest.raises(RunError, match=r"check\.allow=\[overlap\]"):
+        train_checked(run, recipe_of(run))
+    assert not run.stage("train").exists()
+    summary = train_checked(run, recipe_of(run, ["check.allow=[overlap]", "train.epochs=0.5", "lora.rank=2"]))
+    assert summary["steps"] == 1
+
+
+def test_the_command_line_runs_everything_and_prints_one_json_object(
+    tmp_path: Path, alpaca_base: Path, alpaca_rows: Any, write_rows: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_rows(alpaca_rows(30), "rows.jsonl")
+    out = tmp_path / "out"
+    settings = [
+        "train.epochs=0.5",
+        "lora.rank=2",
+        "compare.prompts=1",
+        "compare.max_new_tokens=4",
+        "compare.examples=2",
+    ]
+    flags = [part for setting in settings for part in ("--set", setting)]
+    assert _main("run", str(data), "--base", str(alpaca_base), "--out", str(out), *flags, "--json") == 0
+    printed = capsys.readouterr().out
+    result = json.loads(printed)
+    assert result["eval"]["adapter"]["split"] == "validation"
+    assert (out / "report.html").is_file()
+    assert (out / "merged" / "model.safetensors").is_file()
+
+
+def test_a_finished_run_can_be_repeated_from_its_config(
+    finished_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = tmp_path / "again"
+    skip = ["--skip", "eval", "--skip", "compare", "--skip", "export"]
+    assert _main("run", str(finished_run.config), "--out", str(again), *skip, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["differs_from_repeated_run"] == []
+    weights = "train/adapter/adapter_model.safetensors"
+    assert (again / weights).read_bytes() == (finished_run.path / weights).read_bytes()
+
+
+def test_a_repeated_run_names_what_differs(
+    finished_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = _copy(finished_run, tmp_path)
+    record = json.loads(source.provenance.read_text())
+    record["stages"]["train"]["versions"]["torch"] = "1.0.0"
+    source.provenance.write_text(json.dumps(record))
+    skip = ["--skip", "eval", "--skip", "compare", "--skip", "export"]
+    assert _main("run", str(source.config), "--out", str(tmp_path / "again"), *skip, "--json") == 0
+    found = json.loads(capsys.readouterr().out)["differs_from_repeated_run"]
+    assert len(found) == 1
+    assert found[0].startswith("train: torch was 1.0.0, now ")
+
+
+def test_skipping_a_stage_that_others_need_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _main("run", "rows.json", "--base", "x", "--skip", "prepare") == 1
+    assert "compare, eval, export" in capsys.readouterr().err

@@ -1,0 +1,287 @@
+"""A training that was stopped anywhere and resumed equals one that was not, bit for bit."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lorascope.errors import RunError
+from lorascope.run.folder import RunFolder
+from lorascope.train.checkpoint import committed_steps, newest_checkpoint
+from lorascope.train.signals import Interrupted
+
+
+class Unplugged(Exception):
+    """What the display raises in these tests."""
+
+
+def stop_after(step: int) -> Callable[[int], None]:
+    def at_step(done: int) -> None:
+        if done == step:
+            raise Unplugged
+
+    return at_step
+
+
+def test_two_trainings_with_one_seed_are_the_same_bytes(
+    ready_run: Any, train: Any, straight: RunFolder, outcome: Any
+) -> None:
+    run = ready_run()
+    train(run)
+    assert outcome(run) == outcome(straight)
+
+
+def test_another_seed_is_another_adapter(
+    ready_run: Any, train: Any, straight: RunFolder, outcome: Any
+) -> None:
+    run = ready_run()
+    train(run, "seed=1")
+    assert outcome(run)["adapter"] != outcome(straight)["adapter"]
+
+
+# 1: nothing is saved yet. 4: saved before, evaluated after. 6: the short last step of an epoch. 12: the end.
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 6, 7, 11, 12])
+def test_a_training_that_died_after_a_step_resumes_to_the_same_bytes(
+    ready_run: Any, train: Any, straight: RunFolder, outcome: Any, make_recorder: Any, step: int
+) -> None:
+    run = ready_run()
+    with pytest.raises(Unplugged):
+        train(run, observer=make_recorder(stop_after(step)))
+    train(run, resume=True)
+    assert outcome(run) == outcome(straight)
+
+
+def test_a_training_that_died_again_and_again_resumes_to_the_same_bytes(
+    ready_run: Any, train: Any, straight: RunFolder, outcome: Any, make_recorder: Any
+) -> None:
+    run = ready_run()
+    for step in (3, 5, 6, 9, 12):
+        with pytest.raises(Unplugged):
+            train(run, resume=True, observer=make_recorder(stop_after(step)))
+    train(run, resume=True)
+    assert outcome(run) == outcome(straight)
+
+
+def test_a_training_that_died_in_an_evaluation_resumes_to_the_same_bytes(
+    ready_run: Any, train: Any, straight: RunFolder, outcome: Any, make_recorder: Any
+) -> None:
+    run, recorder = ready_run(), make_recorder()
+
+    def evaluation(record: Any) -> None:
+        if record.step == 8:
+            raise Unplugged
+
+    recorder.evaluation = evaluation
+    with pytest.raises(Unplugged):
+        train(run, observer=recorder)
+    # The kill fell before the evaluation was logged: the last line goes.
+    lines = run.evals.read_text().splitlines(keepends=True)
+    run.evals.write_text("".join(lines[:-1]))
+    train(run, resume=True)
+    assert outcome(run) == outcome(straight)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_commits_the_step_and_the_rest_resumes_to_the_same_bytes(
+    ready_run: Any,
+    train: Any,
+    straight: RunFolder,
+    outcome: Any,
+    make_recorder: Any,
+    number: signal.Signals,
+    code: int,
+) -> None:
+    run, before = ready_run(), signal.getsignal(number)
+
+    def at_step(step: int) -> None:
+        if step == 5:  # no multiple of save_steps: the commit is the signal's
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(Interrupted, match=f"{number.name} after step 5") as stopped:
+        train(run, observer=make_recorder(at_step))
+    assert stopped.value.code == code
+    assert signal.getsignal(number) is before
+    assert committed_steps(run.checkpoints)[-1].name == "step-00000005"
+    assert not run.adapter.exists()  # nothing that looks finished
+    train(run, resume=True)
+    assert outcome(run) == outcome(straight)
+
+
+def test_resume_without_a_commit_starts(
+    ready_run: Any, train: Any, straight: RunFolder, outcome: Any
+) -> None:
+    run = ready_run()
+    train(run, resume=True)
+    assert outcome(run) == outcome(straight)
+
+
+def test_an_unfinished_training_is_not_started_again_by_accident(
+    ready_run: Any, train: Any, make_recorder: Any
+) -> None:
+    run = ready_run()
+    with pytest.raises(Unplugged):
+        train(run, observer=make_recorder(stop_after(7)))
+    steps = run.steps.read_bytes()
+    with pytest.raises(
+        RunError, match=r"interrupted here after step 00000006(.|\n)*--resume(.|\n)*--overwrite"
+    ):
+        train(run)
+    assert run.steps.read_bytes() == steps
+
+
+def test_overwrite_starts_again(
+    ready_run: Any, train: Any, straight: RunFolder, outcome: Any, make_recorder: Any
+) -> None:
+    run = ready_run()
+    with pytest.raises(Unplugged):
+        train(run, observer=make_recorder(stop_after(7)))
+    recorder = make_recorder()
+    train(run, overwrite=True, observer=recorder)
+    assert recorder.steps[0].step == 1
+    assert outcome(run) == outcome(straight)
+
+
+def test_a_finished_training_is_up_to_date_and_other_settings_are_refused(
+    straight: RunFolder, tmp_path: Path, train: Any, make_recorder: Any
+) -> None:
+    run = RunFolder(Path(shutil.copytree(straight.path, tmp_path / "copy")))
+    recorder = make_recorder()
+    assert train(run, observer=recorder)["steps"] == 12
+    assert recorder.notes == ["train is up to date"]
+    with pytest.raises(RunError, match=r"learning_rate was 0.01, now 0.02(.|\n)*--overwrite"):
+        train(run, "train.learning_rate=0.02")
+
+
+def test_a_training_that_was_to_replace_a_finished_one_is_not_taken_for_it(
+    straight: RunFolder, tmp_path: Path, train: Any, outcome: Any, make_recorder: Any
+) -> None:
+    run = RunFolder(Path(shutil.copytree(straight.path, tmp_path / "copy")))
+    with pytest.raises(Unplugged):
+        train(run, overwrite=True, observer=make_recorder(stop_after(5)))
+    with pytest.raises(RunError, match="interrupted here after step 00000004"):
+        train(run)
+    train(run, resume=True)
+    assert outcome(run) == outcome(straight)
+
+
+def test_a_resumed_training_must_have_the_settings_it_was_started_with(
+    ready_run: Any, train: Any, make_recorder: Any
+) -> None:
+    run = ready_run()
+    with pytest.raises(Unplugged):
+        train(run, observer=make_recorder(stop_after(3)))
+    with pytest.raises(RunError, match=r"cannot be resumed(.|\n)*train.learning_rate"):
+        train(run, "train.learning_rate=0.02", resume=True)
+
+
+@pytest.mark.parametrize(
+    "file", ["adapter.safetensors", "optimizer.safetensors", "state.json", "MANIFEST.json"]
+)
+@pytest.mark.parametrize("fault", ["flipped", "cut", "gone"])
+def test_a_damaged_checkpoint_is_passed_over_and_named(
+    ready_run: Any, train: Any, make_recorder: Any, file: str, fault: str
+) -> None:
+    run = ready_run()
+    with pytest.raises(Unplugged):
+        train(run, "train.epochs=1", observer=make_recorder(stop_after(5)))
+    damage(run.checkpoints / "step-00000004" / file, fault)
+    newest, passed_over = newest_checkpoint(run.checkpoints)
+    assert newest == run.checkpoints / "step-00000002"
+    assert len(passed_over) == 1
+    assert "step-00000004" in passed_over[0] and file in passed_over[0]
+
+
+def damage(path: Path, fault: str) -> None:
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    if fault == "gone":
+        path.unlink()
+    elif fault == "cut":
+        path.write_bytes(whole[:middle])
+    else:
+        path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 0xFF]) + whole[middle + 1 :])
+
+
+def test_resuming_past_a_damaged_checkpoint_comes_to_the_same_bytes(
+    ready_run: Any, train: Any, straight: RunFolder, outcome: Any, make_recorder: Any
+) -> None:
+    run = ready_run()
+    with pytest.raises(Unplugged):
+        train(run, observer=make_recorder(stop_after(9)))
+    damage(run.checkpoints / "step-00000008" / "adapter.safetensors", "flipped")
+    recorder = make_recorder()
+    train(run, resume=True, observer=recorder)
+    assert any(note.startswith("checkpoint step-00000008 is passed over") for note in recorder.notes)
+    assert "resuming after step 6 of 12" in recorder.notes
+    assert outcome(run) == outcome(straight)
+
+
+def test_when_all_checkpoints_are_damaged_each_is_named_before_training_starts_again(
+    ready_run: Any, train: Any, straight: RunFolder, outcome: Any, make_recorder: Any
+) -> None:
+    run = ready_run()
+    with pytest.raises(Unplugged):
+        train(run, observer=make_recorder(stop_after(5)))
+    for path in committed_steps(run.checkpoints):
+        damage(path / "state.json", "flipped")
+    with pytest.raises(RunError, match="--resume"):  # they may yet be restored from a copy
+        train(run)
+    recorder = make_recorder()
+    train(run, resume=True, observer=recorder)
+    named = [note.split()[1] for note in recorder.notes if "is passed over" in note]
+    assert named == ["step-00000004", "step-00000002"]
+    assert outcome(run) == outcome(straight)
+
+
+def test_only_the_newest_checkpoints_are_kept(straight: RunFolder) -> None:
+    assert [path.name for path in committed_steps(straight.checkpoints)] == ["step-00000010", "step-00000012"]
+
+
+def start(run: RunFolder, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "lorascope", "train", str(run.path), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def wait_for_steps(run: RunFolder, count: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if run.steps.is_file() and run.steps.read_bytes().count(b"\n") >= count:
+            return
+        time.sleep(0.002)
+    pytest.fail(f"the process ended or hung first: {process.communicate()[1].decode()}")
+
+
+@pytest.mark.slow
+def test_a_terminated_process_exits_143_and_names_the_way_on(
+    ready_run: Any, train: Any, straight: RunFolder, outcome: Any
+) -> None:
+    run = ready_run()
+    process = start(run)
+    wait_for_steps(run, 3, process)
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert f"lorascope train {run.path} --resume" in said.decode()
+    train(run, resume=True)
+    assert outcome(run) == outcome(straight)
+
+
+@pytest.mark.slow
+def test_a_process_killed_twice_resumes_to_the_same_bytes(
+    ready_run: Any, train: Any, straight: RunFolder, outcome: Any
+) -> None:
+    run = ready_run()
+    for count, arguments in ((3, ()), (7, ("--resume",))):
+        process = start(run, *arguments)
+        wait_for_steps(run, count, process)
+        process.kill()
+        process.wait()
+    train(run, resume=True)
+    assert outcome(run) == outcome(straight)
