@@ -21,7 +21,7 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 _TEXTS = [
-    "Below is an instruction that describes a task. Write a response that appropriately completes the request.",
+    "Below is an instruction that describes a task. Write a response that completes the request.",
     "### Instruction:\nList three numbers.\n\n### Response:\n",
     "The sea is wide, and the wind is its song.",
 ]

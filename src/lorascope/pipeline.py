@@ -6,7 +6,7 @@ Stages never import each other; whoever runs several of them does it here.
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import RunError, explain
 from lorascope.run.folder import RunFolder, require
@@ -15,6 +15,10 @@ from lorascope.run.provenance import read_provenance
 from lorascope.run.recipe import make_recipe, with_overrides
 from lorascope.run.records import read_json
 from lorascope.run.sections import Recipe
+
+if TYPE_CHECKING:
+    from lorascope.run.dataset import Example
+    from lorascope.run.texts import ExampleText
 
 SKIPPABLE = ("eval", "compare", "export")
 """Stages that `run` may leave out; everything else is needed by what follows it."""
@@ -262,7 +266,9 @@ def _compare_work(
     from lorascope.run.dataset import load_examples, load_splits
     from lorascope.run.texts import read_texts
 
-    section, examples, texts = recipe.compare, [], {}
+    section = recipe.compare
+    examples: list[Example] = []
+    texts: dict[str, ExampleText] = {}
     if data is not None and (data.is_file() or not data.exists()):
         with tempfile.TemporaryDirectory(prefix="lorascope-") as folder:
             run = RunFolder(Path(folder) / "run")

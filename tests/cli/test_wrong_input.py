@@ -1,6 +1,6 @@
 """Whatever a user gets wrong ends in one message with where, why and fix, exit status 1, and nothing written.
 
-Add a case for a new mistake to CASES: its name, the command, what the message must say, and what to prepare first.
+Add a case for a new mistake to CASES: its name, the command, what the message must say, what to set up.
 In a command {alpaca} and {chat} stand for the folders of the two tiny base models.
 """
 

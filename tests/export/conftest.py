@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,42 @@ def export(tmp_path: Path) -> Callable[..., dict[str, Any]]:
         return export_run(run, recipe_of(run), **{"merged": tmp_path / "merged", **options})
 
     return call
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported run; read it, never change it."""
+
+    base: Path
+    run: Any
+    report: dict[str, Any]
+    target: Path
+
+
+@pytest.fixture(scope="session", params=["gpt2", "llama"])
+def exported(
+    request: pytest.FixtureRequest,
+    alpaca_base: Path,
+    chat_base: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Exported:
+    """Both layouts of a linear layer: GPT-2's Conv1D (in x out) and Llama's Linear (out x in)."""
+    from lorascope.export.stage import export_run
+    from lorascope.prepare.stage import prepare_run
+    from lorascope.run.current import recipe_of
+    from lorascope.run.folder import RunFolder
+    from lorascope.run.recipe import make_recipe
+
+    folder = tmp_path_factory.mktemp("exported")
+    base = alpaca_base if request.param == "gpt2" else chat_base
+    rows = [{"instruction": f"Say number {n}.", "input": "", "output": f"It is {n}."} for n in range(24)]
+    (folder / "rows.json").write_text(json.dumps(rows))
+    run = RunFolder(folder / "run")
+    values = {"base": str(base), "data": str(folder / "rows.json"), "prepare": {"validation": 6}}
+    prepare_run(run, make_recipe(values))
+    save_random_adapter(base, run.adapter)
+    target = folder / "merged"
+    return Exported(base, run, export_run(run, recipe_of(run), merged=target), target)
 
 
 @pytest.fixture(params=["gpt2", "llama"])

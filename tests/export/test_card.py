@@ -18,61 +18,44 @@ from lorascope.run.current import recipe_of
 
 
 def test_the_code_on_the_card_answers_as_lorascope_does(
-    base_folder: Path,
-    adapted_run: Callable[..., Any],
-    export: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    exported: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = adapted_run(base_folder)
-    export(run)
-    code = re.search(r"```python\n(.*?)\n```", (tmp_path / "merged" / "README.md").read_text(), re.DOTALL)
+    run, target = exported.run, exported.target
+    code = re.search(r"```python\n(.*?)\n```", (target / "README.md").read_text(), re.DOTALL)
     assert code is not None
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(target.parent)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(code[1], {})
-    tokenizer = load_tokenizer(str(base_folder))
+    tokenizer = load_tokenizer(str(exported.base))
     template = load_template(run.template, tokenizer)
     prompt = template.encode_prompt([Message(role="user", content="List three colours.")])
-    model = load_base(str(tmp_path / "merged"))
+    model = load_base(str(target))
     answer = generate(model, tokenizer, [prompt], Decoding(max_new_tokens=128), stop_ids=template.stop_ids)[0]
     assert printed.getvalue().rstrip("\n") == tokenizer.decode(
         answer.token_ids, skip_special_tokens=True
     ).rstrip("\n")
 
 
-def test_the_generation_config_stops_where_training_taught_it_to(
-    base_folder: Path, adapted_run: Callable[..., Any], export: Callable[..., Any], tmp_path: Path
-) -> None:
-    run = adapted_run(base_folder)
-    report = export(run)
-    stored = json.loads((tmp_path / "merged" / "generation_config.json").read_text())
+def test_the_generation_config_stops_where_training_taught_it_to(exported: Any) -> None:
+    run, report = exported.run, exported.report
+    stored = json.loads((exported.target / "generation_config.json").read_text())
     assert stored["eos_token_id"] == report["stop_ids"] == json.loads(run.template.read_text())["stop_ids"]
     assert "temperature" not in stored and "do_sample" not in stored
 
 
-def test_the_card_shows_the_prompt_as_it_was_trained(
-    alpaca_base: Path, adapted_run: Callable[..., Any], export: Callable[..., Any], tmp_path: Path
-) -> None:
-    export(adapted_run(alpaca_base))
-    card = (tmp_path / "merged" / "README.md").read_text()
+def test_the_card_shows_the_prompt_as_it_was_trained(exported: Any) -> None:
+    card = (exported.target / "README.md").read_text()
+    if exported.report["stop_tokens"][0] == "<|im_end|>":  # the chat model
+        assert "<|im_start|>user\n{instruction}<|im_end|>\n<|im_start|>assistant\n" in card
+        assert "`<|im_end|>`" in card and "apply_chat_template(messages" in card
+        return
     assert (
         "Below is an instruction that describes a task. Write a response that appropriately completes the "
-        "request."
-        "\n\n### Instruction:\n{instruction}\n\n### Response:\n" in card
+        "request.\n\n### Instruction:\n{instruction}\n\n### Response:\n" in card
     )
     assert "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n" in card
     assert "`<|endoftext|>` (id 0)" in card
-
-
-def test_the_card_of_a_chat_model_shows_its_chat_template(
-    chat_base: Path, adapted_run: Callable[..., Any], export: Callable[..., Any], tmp_path: Path
-) -> None:
-    export(adapted_run(chat_base))
-    card = (tmp_path / "merged" / "README.md").read_text()
-    assert "<|im_start|>user\n{instruction}<|im_end|>\n<|im_start|>assistant\n" in card
-    assert "`<|im_end|>`" in card and "apply_chat_template(messages" in card
 
 
 def test_losses_stand_on_the_card_only_if_they_are_this_adapters(

@@ -47,11 +47,8 @@ def logits_of(model: Any, run: Run) -> list[torch.Tensor]:
     ]
 
 
-def test_the_merged_model_is_what_peft_merges(
-    base_folder: Path, adapted_run: Callable[..., Run], export: Export
-) -> None:
-    run = adapted_run(base_folder)
-    target = Path(export(run)["target"])
+def test_the_merged_model_is_what_peft_merges(exported: Any) -> None:
+    run, target, base_folder = exported.run, exported.target, exported.base
     expected = plainly_adapted(base_folder, run.adapter).merge_and_unload().state_dict()
     found = plainly_loaded(target).state_dict()
     assert found.keys() == expected.keys()
@@ -60,11 +57,8 @@ def test_the_merged_model_is_what_peft_merges(
     assert not all(torch.equal(found[name], base[name]) for name in base)  # the oracle did merge something
 
 
-def test_the_proof_reports_what_plain_transformers_measures(
-    base_folder: Path, adapted_run: Callable[..., Run], export: Export
-) -> None:
-    run = adapted_run(base_folder)
-    proof = export(run)["proof"]
+def test_the_proof_reports_what_plain_transformers_measures(exported: Any) -> None:
+    run, proof, base_folder = exported.run, exported.report["proof"], exported.base
     adapted = logits_of(plainly_adapted(base_folder, run.adapter), run)
     base = logits_of(plainly_loaded(base_folder), run)
     positions = sum(len(rows) for rows in adapted)
@@ -82,15 +76,12 @@ def test_the_proof_reports_what_plain_transformers_measures(
     assert proof["float32"]["top_1_agreement"] == 1.0
 
 
-def test_the_loss_of_the_proof_is_that_of_the_whole_split(
-    alpaca_base: Path, adapted_run: Callable[..., Run], export: Export
-) -> None:
-    run = adapted_run(alpaca_base)
-    proof = export(run)["proof"]
+def test_the_loss_of_the_proof_is_that_of_the_whole_split(exported: Any) -> None:
+    run, proof = exported.run, exported.report["proof"]
     examples, _ = load_examples(run.dataset, "validation")
     nll, count = 0.0, 0
     for logit_SV, example in zip(
-        logits_of(plainly_adapted(alpaca_base, run.adapter), run), examples, strict=True
+        logits_of(plainly_adapted(exported.base, run.adapter), run), examples, strict=True
     ):
         targets = torch.from_numpy(example.labels[1:][example.labels[1:] != IGNORE])
         nll += float(torch.nn.functional.cross_entropy(logit_SV.double(), targets, reduction="sum"))
@@ -248,24 +239,18 @@ def test_an_export_is_made_once(
     assert read_provenance(run)["stages"]["export"]["target"] == str(tmp_path / "merged")
 
 
-def test_the_report_names_the_target_and_the_proof_beside_the_weights_does_not(
-    alpaca_base: Path, adapted_run: Callable[..., Run], export: Export, tmp_path: Path
-) -> None:
+def test_the_report_names_the_target_and_the_proof_beside_the_weights_does_not(exported: Any) -> None:
     # What is published tells nothing about the machine it was made on.
-    run = adapted_run(alpaca_base)
-    report = export(run)
-    stored = json.loads((run.stage("export") / "report.json").read_text())
-    shipped = json.loads((tmp_path / "merged" / "lorascope_proof.json").read_text())
-    assert stored == report and report["target"] == str(tmp_path / "merged")
-    assert shipped == {key: value for key, value in report.items() if key != "target"}
-    texts = [path.read_text() for path in (tmp_path / "merged").iterdir() if path.suffix in (".json", ".md")]
-    assert not any(str(tmp_path) in text or str(alpaca_base.parent) in text for text in texts)
+    stored = json.loads((exported.run.stage("export") / "report.json").read_text())
+    shipped = json.loads((exported.target / "lorascope_proof.json").read_text())
+    assert stored == exported.report and exported.report["target"] == str(exported.target)
+    assert shipped == {key: value for key, value in exported.report.items() if key != "target"}
+    texts = [path.read_text() for path in exported.target.iterdir() if path.suffix in (".json", ".md")]
+    for folder in (exported.target.parent, exported.base.parent):
+        assert not any(str(folder) in text for text in texts)
 
 
-def test_the_folder_loads_into_one_that_can_be_exported_again(
-    alpaca_base: Path, adapted_run: Callable[..., Run], export: Export, tmp_path: Path
-) -> None:
-    export(adapted_run(alpaca_base))
-    model = load_base(str(tmp_path / "merged"))
+def test_the_merged_folder_is_a_base_model_without_any_trace_of_peft(exported: Any) -> None:
+    model = load_base(str(exported.target))
     assert all(bool(weight.isfinite().all()) for weight in model.parameters())
-    assert not hasattr(model, "peft_config") and not (tmp_path / "merged" / "adapter_config.json").exists()
+    assert not hasattr(model, "peft_config") and not (exported.target / "adapter_config.json").exists()

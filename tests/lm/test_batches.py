@@ -57,7 +57,7 @@ def test_passes_cover_every_example_once_within_the_budget(row_tokens: int, most
 
 
 def test_passes_hold_neighbours_in_length() -> None:
-    # Longest first, 20 tokens a pass: 9 alone leaves room for a second of at most 10 -> (9, 8); then 5, 4, 2, 1 in 4 x 5.
+    # Longest first, 20 tokens a pass: 2 x 9 fit and 3 x 9 do not, so (9, 8); then 4 x 5 fit: (5, 4, 2, 1).
     assert rows_within([1, 9, 4, 8, 2, 5], row_tokens=20) == [[1, 3], [5, 2, 4, 0]]
     assert rows_within([], row_tokens=20) == []
 

@@ -46,8 +46,8 @@ def text_of(template: Template, messages: list[Message]) -> str:
 
 
 def test_the_alpaca_prompt_without_input_is_stanfords(alpaca_tokenizer: Any) -> None:
-    # PROMPT_DICT["prompt_no_input"] of tatsu-lab/stanford_alpaca train.py, which ends in "### Response:"; the newline
-    # behind it, which many tools write into the answer, is part of the prompt here.
+    # PROMPT_DICT["prompt_no_input"] of tatsu-lab/stanford_alpaca train.py, which ends in "### Response:"; the
+    # newline behind it, which many tools write into the answer, is part of the prompt here.
     assert Template("alpaca", alpaca_tokenizer).prompt_text([user("Name a colour.")]) == (
         "Below is an instruction that describes a task. "
         "Write a response that appropriately completes the request.\n\n"

@@ -6,7 +6,7 @@ ANSWERS = ["x", "x", "x", "y", "z", "x"]
 
 
 def test_repetitions_are_counted_as_by_hand() -> None:
-    # (a, x) stands three times: 2 repeat. Prompts a, b, c of 6 rows: 3 repeat. Only b has two answers, x and y.
+    # (a, x) stands three times: 2 repeat. 3 prompts in 6 rows: 3 repeat. Only b has two answers, x and y.
     assert duplicate_counts(PROMPTS, ANSWERS) == {"exact": 2, "prompt": 3, "conflicting": 1}
     assert duplicate_counts([], []) == {"exact": 0, "prompt": 0, "conflicting": 0}
 
@@ -16,7 +16,7 @@ def test_overlap_with_training_is_counted_as_by_hand() -> None:
     splits = ["train", "validation", "train", "train", "validation", "validation"]
     ids = [f"r#{row}" for row in range(6)]
     found = overlap_with_train(splits, PROMPTS, ANSWERS, ids, "validation")
-    # Held-out a is a prompt of training (rows 1, 5), x one of its answers (rows 1, 5), (a, x) one of its pairs.
+    # Rows 1 and 5 share prompt a, answer x and the pair of them with training; row 4 shares nothing.
     assert found == {
         "num_examples": 3,
         "same_prompt": 2,

@@ -80,7 +80,7 @@ def test_the_seed_decides_and_nothing_else() -> None:
 
 
 def test_every_example_has_about_the_same_chance_to_be_held_out() -> None:
-    # 10 of 100 distinct prompts, 400 seeds: 40 times each on average, standard deviation sqrt(400 * 0.1 * 0.9) = 6.
+    # 10 of 100 prompts, 400 seeds: 40 times each on average, standard deviation sqrt(400 * 0.1 * 0.9) = 6.
     keys = [str(number) for number in range(100)]
     counts = [0] * 100
     for seed in range(400):

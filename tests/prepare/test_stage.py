@@ -431,6 +431,23 @@ stage.prepare_run(RunFolder(Path(out)), make_recipe({"base": base, "data": data}
 """
 
 
+def test_what_a_kill_leaves_is_made_good_by_the_next(
+    write_rows: Callable[..., Path],
+    alpaca_rows: Rows,
+    alpaca_base: Path,
+    tmp_path: Path,
+) -> None:
+    path, out = write_rows(alpaca_rows(20)), tmp_path / "run"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    staged = out / f".tmp-prepare-{dead.pid}-0123abcd"
+    (staged / "dataset").mkdir(parents=True)
+    (staged / "dataset" / "dataset_dict.json").write_text("{")
+    prepare_run(RunFolder(out), recipe_for(path, alpaca_base))
+    assert {entry.name for entry in out.iterdir()} == {"config.json", "prepare", "provenance.json"}
+
+
+@pytest.mark.slow
 def test_a_killed_prepare_is_made_good_by_the_next(
     write_rows: Callable[..., Path], alpaca_rows: Rows, alpaca_base: Path, tmp_path: Path
 ) -> None:

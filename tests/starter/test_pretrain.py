@@ -7,7 +7,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from lorascope.starter import pretrain  # noqa: E402
-from lorascope.starter.documents import documents  # noqa: E402
+from lorascope.starter.documents import documents, marked_documents  # noqa: E402
+from lorascope.starter.lexicon import MARK, marked  # noqa: E402
 from lorascope.starter.muon import orthogonalised  # noqa: E402
 from lorascope.starter.tokenizer import train_tokenizer  # noqa: E402
 
@@ -36,8 +37,8 @@ def _progress(tokenizer) -> pretrain.Progress:
 
 
 def test_packed_rows_hold_every_document_and_its_end(tokenizer) -> None:
-    rows_BT = pretrain.packed_rows(["a b c d e", "f g"], tokenizer, row_tokens=4)
-    ids = [int(i) for i in (*rows_BT[0], *rows_BT[1:, 1:].flatten())]
+    ids_BT = pretrain.packed_rows(["a b c d e", "f g"], tokenizer, row_tokens=4).ids_BT
+    ids = [int(i) for i in (*ids_BT[0], *ids_BT[1:, 1:].flatten())]
     whole = tokenizer("<|endoftext|>a b c d e<|endoftext|>f g<|endoftext|>")["input_ids"]
     assert ids == whole[: len(ids)]
     assert len(whole) - len(ids) < 4
@@ -60,28 +61,39 @@ def test_the_learning_rate_rises_stays_and_falls_to_nearly_zero() -> None:
 
 
 def test_a_resumed_training_equals_the_uninterrupted_one(tokenizer, tmp_path: Path) -> None:
-    rows_BT = pretrain.packed_rows(list(documents(0, 20)), tokenizer, PLAN.row_tokens)
+    rows = pretrain.packed_rows(list(marked_documents(0, 20)), tokenizer, PLAN.row_tokens, plain_weight=0.3)
     whole, stopped, resumed = (_progress(tokenizer) for _ in range(3))
-    pretrain.pretrain(whole, rows_BT, rows_BT[:2], PLAN, lambda entry: None)
+    pretrain.pretrain(whole, rows, rows[:2], PLAN, lambda entry: None)
     pretrain.pretrain(
         stopped,
-        rows_BT,
-        rows_BT[:2],
+        rows,
+        rows[:2],
         PLAN,
         lambda entry: stopped.save(tmp_path / "p") if entry["step"] == 2 else None,
     )
     resumed.load(tmp_path / "p")
     assert resumed.step == 2
-    pretrain.pretrain(resumed, rows_BT, rows_BT[:2], PLAN, lambda entry: None)
+    pretrain.pretrain(resumed, rows, rows[:2], PLAN, lambda entry: None)
     for name, weight in whole.model.state_dict().items():
         assert torch.equal(weight, resumed.model.state_dict()[name]), name
 
 
 def test_the_loss_of_slices_is_the_loss_that_transformers_gives(tokenizer) -> None:
     model = pretrain.new_model(PLAN, tokenizer)
-    rows_BT = pretrain.packed_rows(list(documents(0, 5)), tokenizer, PLAN.row_tokens)[:4]
-    expected = model(input_ids=rows_BT, labels=rows_BT).loss
-    torch.testing.assert_close(pretrain.mean_loss(model, rows_BT), expected)
+    rows = pretrain.packed_rows(list(documents(0, 5)), tokenizer, PLAN.row_tokens)[:4]
+    expected = model(input_ids=rows.ids_BT, labels=rows.ids_BT).loss
+    torch.testing.assert_close(pretrain.mean_loss(model, rows), expected)
+
+
+def test_marks_weigh_the_tokens_between_them_and_leave_no_other_trace(tokenizer) -> None:
+    texts = [f"the flag is {marked('red')} today"] * 9
+    rows = pretrain.packed_rows(texts, tokenizer, row_tokens=40, plain_weight=0.25)
+    plain = pretrain.packed_rows([text.replace(MARK, "") for text in texts], tokenizer, row_tokens=40)
+    assert torch.equal(rows.ids_BT, plain.ids_BT)
+    chosen = tokenizer.decode(rows.ids_BT[0][rows.weight_BT[0] == 1.0])
+    assert chosen.replace(" ", "").replace("red", "") == "" != chosen
+    assert set(rows.weight_BT.unique().tolist()) == {0.25, 1.0}
+    assert set(plain.weight_BT.unique().tolist()) == {1.0}
 
 
 def test_orthogonalised_matrices_have_singular_values_near_one() -> None:

@@ -9,20 +9,28 @@ import pytest
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import Observer
 
-# 21 examples to train on and 3 to validate; 2 epochs of steps of 4 are 12 steps, the 6th and 12th of one.
+# 21 examples to train on and 3 to validate; 2 epochs of steps of 4 are 12 steps, the 6th and the 12th of one.
 SETTINGS = (
     "prepare.validation=3",
-    "prepare.max_length=128",
+    "prepare.max_length=256",
     "lora.rank=4",
     "lora.dropout=0.1",
     "train.epochs=2",
     "train.batch_size=4",
-    "train.row_tokens=256",
+    "train.row_tokens=512",
     "train.learning_rate=0.01",
     "train.precision=float32",
     "train.eval_steps=4",
     "train.save_steps=2",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Models this small lose by a second thread, and much on a busy machine."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 class Recorder(Observer):

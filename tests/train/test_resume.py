@@ -47,7 +47,7 @@ def test_another_seed_is_another_adapter(
 
 
 # 1: nothing is saved yet. 4: saved before, evaluated after. 6: the short last step of an epoch. 12: the end.
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 6, 7, 11, 12])
+@pytest.mark.parametrize("step", [1, 4, 6, 7, 12])
 def test_a_training_that_died_after_a_step_resumes_to_the_same_bytes(
     ready_run: Any, train: Any, straight: RunFolder, outcome: Any, make_recorder: Any, step: int
 ) -> None:
@@ -186,16 +186,14 @@ def test_a_resumed_training_must_have_the_settings_it_was_started_with(
 )
 @pytest.mark.parametrize("fault", ["flipped", "cut", "gone"])
 def test_a_damaged_checkpoint_is_passed_over_and_named(
-    ready_run: Any, train: Any, make_recorder: Any, file: str, fault: str
+    straight: RunFolder, tmp_path: Path, file: str, fault: str
 ) -> None:
-    run = ready_run()
-    with pytest.raises(Unplugged):
-        train(run, "train.epochs=1", observer=make_recorder(stop_after(5)))
-    damage(run.checkpoints / "step-00000004" / file, fault)
-    newest, passed_over = newest_checkpoint(run.checkpoints)
-    assert newest == run.checkpoints / "step-00000002"
+    folder = Path(shutil.copytree(straight.checkpoints, tmp_path / "checkpoints"))
+    damage(folder / "step-00000012" / file, fault)
+    newest, passed_over = newest_checkpoint(folder)
+    assert newest == folder / "step-00000010"
     assert len(passed_over) == 1
-    assert "step-00000004" in passed_over[0] and file in passed_over[0]
+    assert "step-00000012" in passed_over[0] and file in passed_over[0]
 
 
 def damage(path: Path, fault: str) -> None:

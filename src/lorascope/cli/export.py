@@ -66,9 +66,8 @@ def lines_of(report: dict[str, Any]) -> list[str]:
         f"{size / 2**20:,.1f} MiB",
         f"proven equal to base + adapter on {proof['num_examples']:,} {proof['split']} examples, float32 "
         "forward pass:",
-        f"  logits  largest difference {float32['max_logit_difference']:.2e} at "
-        f"{float32['num_positions']:,} positions "
-        f"(tolerance {float32['logit_tolerance']:.2e}; the adapter moves them by up to "
+        f"  logits  largest difference {float32['max_logit_difference']:.2e} at {float32['num_positions']:,} "
+        f"positions (tolerance {float32['logit_tolerance']:.2e}; the adapter moves them by up to "
         f"{proof['adapter_effect']:.3g})",
         f"  top-1   the same token at {float32['top_1_agreement']:.2%} of the positions",
         f"  loss    {float32['reference_loss']:.6f} and {float32['loss']:.6f} nats/token",
@@ -78,8 +77,7 @@ def lines_of(report: dict[str, Any]) -> list[str]:
         interval = f", 95 % interval {change['low']:+.1e} to {change['high']:+.1e}" if change else ""
         lines.append(
             f"rounded once to {report['dtype']}: logits move by up to {stored['max_logit_difference']:.3g}, "
-            "top-1 the "
-            f"same at {stored['top_1_agreement']:.2%}, loss {stored['loss']:.6f} "
+            f"top-1 the same at {stored['top_1_agreement']:.2%}, loss {stored['loss']:.6f} "
             f"({stored['loss'] - stored['reference_loss']:+.1e}{interval})"
         )
     if report["note"]:

@@ -13,6 +13,7 @@ import torch
 
 from lorascope.errors import NumericsError, explain
 from lorascope.lm.batches import collate
+from lorascope.lm.load import context_length
 from lorascope.lm.pair import Pair
 from lorascope.lm.score import target_logits
 from lorascope.metrics.divergence import (
@@ -81,15 +82,23 @@ def side_of(
     Args:
         pair: Both.
         which: Which of them.
-        padding: "left" also runs each example in a pass of its own: another order of the same sums.
+        padding: "left" also runs each example beside a longer row: another order of the same sums.
     """
 
     def logits(examples: Sequence[Example]) -> np.ndarray:
-        if padding == "left":
-            return np.concatenate([_logits(pair, which, [one], "left") for one in examples])
-        return _logits(pair, which, examples, "right")
+        if padding == "right":
+            return _logits(pair, which, examples, "right")
+        longest = context_length(pair.model.config)
+        rows = [_logits(pair, which, [one, _longer(one, longest)], "left") for one in examples]
+        return np.concatenate(rows)
 
     return logits
+
+
+def _longer(example: Example, longest: int | None) -> Example:
+    """A row without targets, 8 tokens longer where the model's context allows: it makes the other be padded."""
+    ids = np.resize(example.input_ids, min(example.num_tokens + 8, longest or example.num_tokens + 8))
+    return Example(example_id="padding", input_ids=ids, labels=np.full(len(ids), IGNORE))
 
 
 @torch.no_grad()

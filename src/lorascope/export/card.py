@@ -81,8 +81,7 @@ def _head(facts: CardFacts) -> str:
             f"# {facts.name}",
             "",
             f"`{shown_base(facts.base)}` with a LoRA adapter merged into its weights "
-            f"({facts.report['dtype']}). "
-            "Made by lorascope, which proved it equal to base and adapter.",
+            f"({facts.report['dtype']}). Made by lorascope, which proved it equal to base and adapter.",
             nothing,
         ]
     )
@@ -145,8 +144,7 @@ def _losses(measured: Mapping[str, Any] | None) -> str:
     change = adapter["difference_from_base"]["loss"]
     told = (
         f"Adapter minus base: {change['estimate']:+.4f} nats per token, 95 % interval {change['low']:+.4f} "
-        "to "
-        f"{change['high']:+.4f}, paired by example. "
+        f"to {change['high']:+.4f}, paired by example. "
         if change
         else ""
     )
@@ -155,8 +153,7 @@ def _losses(measured: Mapping[str, Any] | None) -> str:
             *lines,
             "",
             f"{told}{base['num_examples']:,} {base['split']} examples, {base['supervised_tokens']:,} target "
-            "tokens, "
-            f"forward pass in {base['precision']}; intervals are 95 % over examples.",
+            f"tokens, forward pass in {base['precision']}; intervals are 95 % over examples.",
             "",
         ]
     )
@@ -177,27 +174,23 @@ def _proof(report: Mapping[str, Any]) -> str:
     proof = report["proof"]
     float32 = proof["float32"]
     lines = [
-        f"Base with adapter and the merged model were run on the same {proof['split']} rows, both in "
-        "float32.",
+        f"Base with adapter and the merged model were run on the same {proof['split']} rows, both in float32.",
         "",
-        f"- logits at {float32['num_positions']:,} target positions of {proof['num_texts']:,} texts: "
-        "largest difference "
-        f"{float32['max_logit_difference']:.2e}, tolerance {float32['logit_tolerance']:.2e}; "
-        f"the adapter itself moves them by up to {proof['adapter_effect']:.3g}",
+        f"- logits at {float32['num_positions']:,} target positions of {proof['num_texts']:,} texts: largest "
+        f"difference {float32['max_logit_difference']:.2e}, tolerance {float32['logit_tolerance']:.2e}; the "
+        f"adapter itself moves them by up to {proof['adapter_effect']:.3g}",
         f"- most likely token: the same at {float32['top_1_agreement']:.2%} of them",
         f"- loss over {proof['num_examples']:,} examples: {float32['reference_loss']:.6f} and "
-        f"{float32['loss']:.6f} "
-        "nats per token",
+        f"{float32['loss']:.6f} nats per token",
         f"- every weight read back from disk is, bit for bit, the merged one in {report['dtype']}",
     ]
     stored = proof["stored"]
     if report["dtype"] != "float32":
         lines.append(
-            f"- rounding to {report['dtype']} (relative {proof['weight_rounding']:.2e} of each weight) "
-            "moves a logit by up to "
-            f"{stored['max_logit_difference']:.3g}, keeps the most likely token at "
-            f"{stored['top_1_agreement']:.2%} of the "
-            f"positions and makes the loss {stored['loss']:.6f}; this is reported, not a criterion"
+            f"- rounding to {report['dtype']} (relative {proof['weight_rounding']:.2e} of each weight) moves "
+            f"a logit by up to {stored['max_logit_difference']:.3g}, keeps the most likely token at "
+            f"{stored['top_1_agreement']:.2%} of the positions and makes the loss {stored['loss']:.6f}; this "
+            "is reported, not a criterion"
         )
     return "\n".join([*lines, "", "All figures: `lorascope_proof.json`.", ""])
 

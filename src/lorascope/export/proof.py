@@ -104,8 +104,8 @@ class Agreement:
         found = []
         if self.max_logit_difference > self.logit_tolerance:
             found.append(
-                f"a logit differs by {self.max_logit_difference:.3g} (example {self.worst_example}), "
-                f"the tolerance is {self.logit_tolerance:.3g}"
+                f"a logit differs by {self.max_logit_difference:.3g} (example {self.worst_example}), the "
+                f"tolerance is {self.logit_tolerance:.3g}"
             )
         if self.num_top_1_differ_decided:
             found.append(
@@ -114,8 +114,8 @@ class Agreement:
             )
         if abs(self.loss_difference) > self.loss_tolerance:
             found.append(
-                f"the loss is {self.loss:.6f} instead of {self.reference_loss:.6f}, "
-                f"off by {abs(self.loss_difference):.1e}"
+                f"the loss is {self.loss:.6f} instead of {self.reference_loss:.6f}, off by "
+                f"{abs(self.loss_difference):.1e}"
             )
         return found
 

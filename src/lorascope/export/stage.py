@@ -191,8 +191,7 @@ def _not_equal(problem: str, target: Path, failures: list[str] | None = None) ->
             if failures and failures[1:]
             else "what would be shipped is not what was measured",
             fix="nothing was written; serve base and adapter as they are, and compare peft's version with "
-            "the "
-            "one in provenance.json",
+            "the one in provenance.json",
         )
     )
 
@@ -205,8 +204,7 @@ def _note(proof: dict[str, Any]) -> str | None:
     if effect <= tolerance:
         return (
             f"the adapter moves no logit by more than {effect:.2e}, which is within the tolerance of "
-            f"{tolerance:.2e}: "
-            "the proof cannot tell the merged model from the base model"
+            f"{tolerance:.2e}: the proof cannot tell the merged model from the base model"
         )
     return None
 

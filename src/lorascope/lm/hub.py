@@ -141,9 +141,7 @@ def _from_hub(name: str, revision: str | None, config: str) -> Repo:
     )
 
 
-def _from_cache(
-    name: str, revision: str | None, config: str, unasked: str = "HF_HUB_OFFLINE is set"
-) -> Repo:
+def _from_cache(name: str, revision: str | None, config: str, unasked: str = "HF_HUB_OFFLINE is set") -> Repo:
     cached = _cached_config(name, revision, config)
     if cached is None:
         raise translate(Missing([config], unasked), name, revision)

@@ -6,7 +6,7 @@ from lorascope.pages.document import section
 from lorascope.pages.finding import finding_card
 from lorascope.pages.markup import Html, tag
 from lorascope.pages.number import number_text
-from lorascope.pages.table import key_values, table
+from lorascope.pages.table import key_values
 from lorascope.report.facts import Facts, Json
 
 
@@ -23,7 +23,12 @@ def findings_section(facts: Facts) -> Html | None:
 
 def _card(finding: Json) -> Html:
     return finding_card(
-        finding["title"], finding["severity"], _evidence(finding["evidence"]), None, finding["action"], finding["would_change"]
+        finding["title"],
+        finding["severity"],
+        _evidence(finding["evidence"]),
+        None,
+        finding["action"],
+        finding["would_change"],
     )
 
 

@@ -6,7 +6,6 @@ from lorascope.metrics.likelihood import perplexity
 from lorascope.pages.number import number_text
 from lorascope.report.facts import Facts, Json
 
-
 _SAYS_NOTHING = ("base", "model", "merged", "checkpoint", "final", "output")
 
 
@@ -23,7 +22,7 @@ def five_sentences(facts: Facts) -> list[str]:
 
 
 def model_name(base: str) -> str:
-    """A base model as people call it: a Hub id as it is, a folder by its last part, or two where that says nothing."""
+    """A base model as people call it: a Hub id as it is, a folder by the part of its path that says something."""
     if not base.startswith((".", "/", "~")):
         return base
     path = Path(base)
@@ -40,8 +39,8 @@ def _what(facts: Facts) -> str:
         return f"This run is to teach {base} with {source}; it has not been trained yet."
     adapter, own = facts.train["trainable_parameters"], facts.train["base_parameters"]
     return (
-        f"A LoRA adapter of {adapter:,} parameters ({adapter / own:.1%} of its base, {base}) was trained on {source}: "
-        f"{facts.train['steps']:,} steps, {facts.train['epochs']:g} passes over the data, "
+        f"A LoRA adapter of {adapter:,} parameters ({adapter / own:.1%} of its base, {base}) was trained "
+        f"on {source}: {facts.train['steps']:,} steps, {facts.train['epochs']:g} passes over the data, "
         f"{_minutes(facts.train['step_seconds'])}."
     )
 

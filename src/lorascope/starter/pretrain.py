@@ -63,11 +63,11 @@ def new_model(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel
 def sinusoids(num_positions: int, width: int) -> Tensor:
     """Sines and cosines of geometric wavelengths, as large as GPT-2's own random start (std 0.02).
 
-    A head that looks one token back is then one linear map for all positions, not learned position by position.
+    A head that looks one token back is then one linear map for all positions, not learned one by one.
 
     Source:
-        Vaswani et al. 2017, arXiv:1706.03762; there fixed, here only where training starts. Wavelengths end at
-        2 pi 1000, not 10000, as the context is short.
+        Vaswani et al. 2017, arXiv:1706.03762; there fixed, here only the start of training. Wavelengths end
+        at 2 pi 1000, not 10000, as the context is short.
     """
     angle_TH = torch.arange(num_positions)[:, None] * 1000.0 ** -torch.linspace(0, 1, width // 2)
     return 0.02 * 2**0.5 * torch.cat([angle_TH.sin(), angle_TH.cos()], dim=1)
@@ -193,8 +193,8 @@ def pretrain(
 ) -> None:
     """Train in place, from where `progress` stands.
 
-    The loss curve gets one entry per `log_steps`: step, tokens seen, mean weighted training loss since the last
-    entry, plain held-out loss, learning rate and seconds of training. `on_entry` sees each as it is made.
+    The loss curve gets one entry per `log_steps`: step, tokens seen, weighted training loss since the last
+    entry, plain held-out loss, learning rate, seconds of training. `on_entry` sees each as it is made.
     """
     before = progress.curve[-1]["seconds"] if progress.curve else 0.0
     start, losses = time.perf_counter() - before, []
@@ -226,8 +226,8 @@ def _update(progress: Progress, batch: Rows, step: int, plan: Plan) -> float:
             group["lr"] = learning_rate(step, plan)
         worker.step()
         worker.zero_grad()
-    # The head is tied to the embeddings: a vector common to all tokens changes no probability, but left alone it
-    # grows to nine tenths of every embedding and hides from the layers which token they see.
+    # The head is tied to the embeddings: a vector common to all tokens changes no probability, but left alone
+    # it grows to nine tenths of every embedding and hides from the layers which token they see.
     embeddings = progress.model.transformer.wte.weight.data
     embeddings -= embeddings.mean(dim=0)
     return float(loss.detach())

@@ -1,10 +1,14 @@
 """The processes that train together, through accelerate; a single process is the case of one rank."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from lorascope.engine.precision import choose_device
+from lorascope.errors import RunError, explain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +69,24 @@ class Ranks:
 
 
 def join_ranks() -> Ranks:
-    """Join the processes started by `accelerate launch` or `torchrun`; alone otherwise."""
+    """Join the processes started by `accelerate launch` or `torchrun`; alone otherwise.
+
+    Raises:
+        RunError: The launcher started several, and they do not form a group: each would train by itself and
+            write over the others.
+    """
     import accelerate
 
-    state = accelerate.PartialState()
+    # Without cpu=True accelerate forms no group on a machine whose torch has no accelerator.
+    state = accelerate.PartialState(cpu=choose_device().type == "cpu")
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if state.num_processes != started:
+        raise RunError(
+            explain(
+                f"{started} processes were started, and {state.num_processes} of them train together",
+                where="the environment variable WORLD_SIZE",
+                why="each would train by itself and write over the others",
+                fix="start with accelerate launch or torchrun, on devices that can all talk to each other",
+            )
+        )
     return Ranks(rank=state.process_index, world=state.num_processes)

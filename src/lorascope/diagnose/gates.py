@@ -1,0 +1,46 @@
+"""What a rule needs before it may speak, in words that say how much is missing."""
+
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.finding import NotRun
+from lorascope.diagnose.series import Series
+from lorascope.metrics.uncertainty import MIN_CLUSTERS
+
+MIN_EVALS = 5
+"""Fewer evaluations than this allow no statement about a trend that controls for having looked several
+times.
+"""
+
+
+def need_rows(rule: str, series: Series | None, name: str) -> NotRun | None:
+    """Insist on enough examples for an interval that covers what it says."""
+    if series is None:
+        return NotRun(rule=rule, reason=f"there is no {name} set with losses of single rows")
+    if series.num_rows < MIN_CLUSTERS:
+        return NotRun(
+            rule=rule, reason=f"{series.num_rows} {name} rows are shared, {MIN_CLUSTERS} are needed"
+        )
+    return None
+
+
+def need_evals(rule: str, series: Series, least: int) -> NotRun | None:
+    """Insist on enough evaluations."""
+    if len(series) < least:
+        return NotRun(rule=rule, reason=f"there are {len(series)} evaluations, {least} are needed")
+    return None
+
+
+def need_both(rule: str, evidence: Evidence, least: int) -> NotRun | tuple[Series, Series]:
+    """Insist on enough rows in validation and train probe, and on enough evaluations.
+
+    Returns:
+        Validation and probe, or why the rule cannot be run.
+    """
+    validation, probe = evidence.validation, evidence.probe
+    missing = need_rows(rule, validation, "validation") or need_rows(rule, probe, "train probe")
+    if missing is None and validation is not None:
+        missing = need_evals(rule, validation, least)
+    if missing is not None or validation is None or probe is None:
+        return missing or NotRun(rule=rule, reason="nothing was evaluated")
+    if validation.steps != probe.steps:
+        return NotRun(rule=rule, reason="validation and train probe were not evaluated after the same steps")
+    return validation, probe

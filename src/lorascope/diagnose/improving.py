@@ -1,0 +1,60 @@
+"""A loss that is still falling at the end of the log."""
+
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.finding import Finding, NotRun, Outcome
+from lorascope.diagnose.gates import MIN_EVALS, need_both
+from lorascope.diagnose.plateau import MARGIN, WINDOW
+
+RULE = "still_improving"
+
+
+def improving(evidence: Evidence) -> Outcome:
+    """Find that more training may pay.
+
+    Signal: over the newest 4 evaluations the loss fell, on validation and on the train probe (95 %, paired),
+        and on validation by more than the 0.5 % that count as flat.
+    Gate: 5 evaluations, 20 rows in both sets.
+    Advice: more epochs; for a training that is not finished, to let it go on.
+
+    Source:
+        Rule R6 of docs/diagnose.md, over the window of the plateau rule: its ends are fixed beforehand,
+        and on a flat run both sets would have to fall by chance at once.
+    """
+    ready = need_both(RULE, evidence, MIN_EVALS)
+    if isinstance(ready, NotRun):
+        return ready
+    validation, probe = ready
+    first, last = validation.window(WINDOW)
+    change, trained = validation.change(first, last), probe.change(first, last)
+    loss = validation.loss(last)
+    if change.high >= 0 or trained.high >= 0 or -change.estimate <= MARGIN * loss:
+        return None
+    since = validation.steps[first]
+    return Finding(
+        rule=RULE,
+        severity="info",
+        title=f"validation loss is still falling: {-change.estimate / validation.loss(first):.1%} since step "
+        f"{since:,}",
+        evidence={
+            "first_step": since,
+            "last_step": validation.steps[last],
+            "change": change.estimate,
+            "low": change.low,
+            "high": change.high,
+            "probe_change": trained.estimate,
+            "num_rows": change.num,
+            "sentence": f"From step {since:,} to {validation.steps[last]:,} validation moved by "
+            f"{change.estimate:+.4f} nats per token (95 % interval {change.low:+.4f} to {change.high:+.4f}), "
+            f"the train probe by {trained.estimate:+.4f}.",
+        },
+        how_sure=f"paired over {change.num:,} rows; that it would go on falling is likely, not shown",
+        action=_action(evidence),
+        would_change="a validation loss that stays within 0.5 % over four evaluations",
+    )
+
+
+def _action(evidence: Evidence) -> str:
+    if evidence.state != "finished":
+        return f"let it go on; if it was interrupted: lorascope train {evidence.run} --resume"
+    epochs = evidence.evals[-1].epoch
+    return f"train longer: {evidence.retrain(f'train.epochs={2 * epochs:g}')}"

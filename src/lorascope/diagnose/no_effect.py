@@ -1,0 +1,53 @@
+"""An adapter that changes nothing."""
+
+import numpy as np
+
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.finding import Finding, NotRun, Outcome
+
+RULE = "no_effect"
+_ZERO_STEPS = 0.20
+
+
+def no_effect(evidence: Evidence) -> Outcome:
+    """Find an adapter without effect.
+
+    Signal: every loss of every example is, bit for bit, what it was before the first step; or the gradient is
+        exactly 0 in at least a fifth of the steps.
+    Gate: at least one optimizer step (B is 0 before it, so no adapter has an effect there).
+    Advice: look at the targets and at the layers that were adapted.
+
+    Source:
+        lm-evaluation-harness #511 and #808, peft #515: adapters that were never applied.
+    """
+    if not evidence.steps:
+        return NotRun(rule=RULE, reason="no optimizer step has been made")
+    zero = sum(one.grad_norm == 0 for one in evidence.steps)
+    probe = evidence.probe
+    still = (
+        probe is not None
+        and len(probe) > 1
+        and probe.steps[0] == 0
+        and np.array_equal(probe.nll_EN[0], probe.nll_EN[-1])
+    )
+    if not still and zero < _ZERO_STEPS * len(evidence.steps):
+        return None
+    reason = (
+        f"all {probe.num_rows:,} train probe rows have exactly the loss they had before training"
+        if still and probe is not None
+        else f"the gradient was exactly 0 in {zero:,} of {len(evidence.steps):,} steps"
+    )
+    return Finding(
+        rule=RULE,
+        severity="critical",
+        title="the adapter changes nothing",
+        evidence={
+            "zero_gradient_steps": zero,
+            "num_steps": len(evidence.steps),
+            "losses_unchanged": bool(still),
+            "sentence": f"After {len(evidence.steps):,} steps {reason}.",
+        },
+        how_sure="certain: these are equalities, not estimates",
+        action=f"look at what is trained on: lorascope check {evidence.run} --show 3",
+        would_change="a single loss that moves",
+    )

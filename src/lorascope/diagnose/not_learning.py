@@ -1,0 +1,65 @@
+"""A training loss that does not fall."""
+
+from statistics import median
+
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.finding import Finding, NotRun, Outcome
+
+RULE = "not_learning"
+_MIN_STEPS = 20
+_LEAST_FALL = 0.03
+_LOW_RATE = 1e-5  # a tenth of the lowest rate that LoRA papers and tools start from
+
+
+def not_learning(evidence: Evidence) -> Outcome:
+    """Find a training that learns nothing.
+
+    Signal: the median loss of the last tenth of the steps is less than 3 % below that of the first tenth, and
+        the loss of the train probe is not shown to have fallen since the first evaluation (95 %, paired).
+    Gate: 20 steps after warmup, two evaluations.
+    Advice: the learning rate where it is tiny, else the targets.
+
+    Source:
+        Rule R5 of docs/diagnose.md; both conditions, because batches differ and the probe does not.
+    """
+    steps = [one for one in evidence.after_warmup if one.loss is not None]
+    if len(steps) < _MIN_STEPS:
+        return NotRun(
+            rule=RULE, reason=f"{len(steps)} steps since the end of warmup, {_MIN_STEPS} are needed"
+        )
+    probe = evidence.probe
+    if probe is None or len(probe) < 2 or probe.num_rows < 2:
+        return NotRun(rule=RULE, reason="the train probe was not evaluated twice")
+    tenth = max(1, len(steps) // 10)
+    first = median(one.loss for one in steps[:tenth] if one.loss is not None)
+    last = median(one.loss for one in steps[-tenth:] if one.loss is not None)
+    change = probe.change(0, len(probe) - 1)
+    if last < (1 - _LEAST_FALL) * first or change.high < 0:
+        return None
+    rate = evidence.learning_rate or 0.0
+    action = (
+        f"raise the learning rate: {evidence.retrain(f'train.learning_rate={max(10 * rate, 1e-4):.2g}')}"
+        if rate < _LOW_RATE
+        else f"look at what is trained on: lorascope check {evidence.run} --show 3"
+    )
+    return Finding(
+        rule=RULE,
+        severity="warn",
+        title="the training loss does not fall",
+        evidence={
+            "first_tenth_loss": first,
+            "last_tenth_loss": last,
+            "fall": 1 - last / first if first else 0.0,
+            "probe_change": change.estimate,
+            "probe_low": change.low,
+            "probe_high": change.high,
+            "learning_rate": rate,
+            "sentence": f"Median loss {first:.3f} in the first tenth of {len(steps):,} steps and {last:.3f} "
+            f"in the last; the train probe moved by {change.estimate:+.4f} nats per token (95 % interval "
+            f"{change.low:+.4f} to {change.high:+.4f}).",
+        },
+        how_sure=f"paired over {change.num:,} probe rows; a base that already knows the answers looks the "
+        "same",
+        action=action,
+        would_change="a train probe whose interval lies below 0",
+    )

@@ -1,0 +1,86 @@
+"""A loss that has stopped moving: shown to be flat, not merely not shown to move."""
+
+from statistics import median
+
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.finding import Finding, NotRun, Outcome
+from lorascope.diagnose.gates import need_evals, need_rows
+from lorascope.diagnose.series import rows_needed
+
+RULE = "plateau"
+WINDOW = 4
+"""Newest evaluations that are looked at."""
+MARGIN = 0.005
+"""Share of the loss within which it counts as flat."""
+_Z90 = 1.645
+_ANNEALED = 0.10
+
+
+def plateau(evidence: Evidence) -> Outcome:
+    """Find a plateau by equivalence.
+
+    Signal: over the newest 4 evaluations the 90 % interval of each change up to the last one lies inside
+        +-0.5 % of the loss (two one-sided tests; all must hold, so no correction is due).
+    Gate: 4 evaluations, 20 rows, and a standard error that can conclude: at most the margin / 1.645.
+    Advice: stop, or raise the learning rate. Where the learning rate was below 10 % of its peak the loss is
+        flat because the schedule ended: "annealed", not stuck.
+
+    Source:
+        Schuirmann 1987, "A comparison of the two one-sided tests procedure"; section 2.3 of docs/diagnose.md.
+    """
+    validation = evidence.validation
+    missing = need_rows(RULE, validation, "validation")
+    if missing is None and validation is not None:
+        missing = need_evals(RULE, validation, WINDOW)
+    if missing is not None or validation is None:
+        return missing
+    first, last = validation.window(WINDOW)
+    loss = validation.loss(last)
+    margin = MARGIN * loss
+    changes = [validation.change(index, last, level=0.90) for index in range(first, last)]
+    stderr = max(one.stderr or 0.0 for one in changes)
+    if any(abs(one.estimate) > margin for one in changes):
+        return None  # it moved: whether that is shown is another rule's question
+    if stderr > margin / _Z90:
+        needed = rows_needed(validation.num_rows, stderr, margin / _Z90)
+        reason = f"{validation.num_rows} rows cannot tell flat from slowly moving; about {needed:,} could"
+        return NotRun(rule=RULE, reason=reason)
+    if not all(-margin < one.low and one.high < margin for one in changes):
+        return None
+    steps = (validation.steps[first], validation.steps[last])
+    annealed = _is_annealed(evidence, steps[0])
+    return Finding(
+        rule=RULE,
+        severity="info",
+        title=f"validation loss is flat since step {steps[0]:,}"
+        + (": the learning rate has run out" if annealed else ""),
+        evidence={
+            "first_step": steps[0],
+            "last_step": steps[1],
+            "loss": loss,
+            "margin": margin,
+            "change": changes[0].estimate,
+            "low": min(one.low for one in changes),
+            "high": max(one.high for one in changes),
+            "annealed": annealed,
+            "sentence": f"Since step {steps[0]:,} every change stays within +-{margin:.4f} nats per token "
+            f"(0.5 % of {loss:.3f}): 90 % intervals from {min(one.low for one in changes):+.4f} to "
+            f"{max(one.high for one in changes):+.4f}.",
+        },
+        how_sure=f"shown by equivalence over {validation.num_rows:,} rows, not by the lack of a difference",
+        action=f"measure what it gained: lorascope eval {evidence.run}"
+        if annealed
+        else f"stop here, or try a higher rate: {evidence.retrain(*_faster(evidence))}",
+        would_change="a change of more than 0.5 % in the next evaluations",
+    )
+
+
+def _is_annealed(evidence: Evidence, since: int) -> bool:
+    """Whether the learning rate was mostly below a tenth of its peak."""
+    rates = [one.learning_rate for one in evidence.steps if one.step > since]
+    return bool(rates) and median(rates) < _ANNEALED * (evidence.learning_rate or 0.0)
+
+
+def _faster(evidence: Evidence) -> list[str]:
+    rate = evidence.learning_rate
+    return [f"train.learning_rate={2 * rate:.2g}"] if rate else []

@@ -1,0 +1,64 @@
+"""A validation split too small to see what matters."""
+
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.finding import Finding, Outcome
+from lorascope.diagnose.gates import need_evals, need_rows
+from lorascope.diagnose.plateau import WINDOW
+from lorascope.diagnose.series import POWER_FACTOR, rows_needed
+
+RULE = "small_validation"
+WORTH_SEEING = 0.01
+"""Share of the loss whose change a validation split should be able to show."""
+
+
+def resolution(evidence: Evidence) -> Outcome:
+    """Find out what the validation split can see.
+
+    Signal: the smallest rise it shows four times in five, 2.8 standard errors of the change over the newest
+        evaluations, is more than 1 % of the loss.
+    Gate: two evaluations, 20 rows (fewer are a verdict of their own).
+    Advice: the number of rows that could.
+
+    Source:
+        Rule R23 of docs/diagnose.md. The standard error is that of this run's own paired changes.
+    """
+    validation = evidence.validation
+    missing = need_rows(RULE, validation, "validation")
+    if missing is None and validation is not None:
+        missing = need_evals(RULE, validation, 2)
+    if missing is not None or validation is None:
+        return missing
+    first, last = validation.window(WINDOW)
+    stderr, loss = validation.change(first, last).stderr or 0.0, validation.loss(last)
+    visible = POWER_FACTOR * stderr
+    if visible <= WORTH_SEEING * loss:
+        return None
+    needed = rows_needed(validation.num_rows, visible, WORTH_SEEING * loss)
+    return Finding(
+        rule=RULE,
+        severity="info",
+        title=f"{validation.num_rows:,} validation rows cannot see changes under {visible / loss:.1%}",
+        evidence={
+            "num_rows": validation.num_rows,
+            "stderr": stderr,
+            "smallest_visible": visible,
+            "share": visible / loss,
+            "rows_needed": needed,
+            "sentence": f"The smallest rise these rows show four times in five is {visible:.4f} nats per "
+            f"token, {visible / loss:.1%} of {loss:.3f}; about {needed:,} rows would show 1 %.",
+        },
+        how_sure="from the spread of this run's own row changes; it varies from run to run",
+        action=hold_out_more(evidence, needed),
+        would_change="more validation rows, or rows that move more alike",
+    )
+
+
+def hold_out_more(evidence: Evidence, num_rows: int) -> str:
+    """The command that prepares the data with more validation rows."""
+    base = evidence.config.get("base", "MODEL")
+    name = base.get("id", "MODEL") if isinstance(base, dict) else base
+    data = evidence.config.get("data", "DATA")
+    return (
+        f"hold out more: lorascope prepare {data} --base {name} --out {evidence.run}-wider --set "
+        f"prepare.validation={num_rows}"
+    )

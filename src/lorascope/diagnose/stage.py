@@ -1,0 +1,124 @@
+"""diagnose: the files of a run, as far as they go -> a verdict, findings, and what could not be judged."""
+
+from collections.abc import Callable
+from typing import Any
+
+from lorascope.diagnose.data import allowed_checks, dropped_rows, overlap
+from lorascope.diagnose.decline import decline
+from lorascope.diagnose.divergence import divergence
+from lorascope.diagnose.evidence import Evidence, read_evidence
+from lorascope.diagnose.finding import Finding, NotRun, Outcome
+from lorascope.diagnose.improving import improving
+from lorascope.diagnose.no_effect import no_effect
+from lorascope.diagnose.non_finite import non_finite
+from lorascope.diagnose.not_learning import not_learning
+from lorascope.diagnose.overfitting import overfitting
+from lorascope.diagnose.plateau import plateau
+from lorascope.diagnose.rescored import rescored
+from lorascope.diagnose.resolution import resolution
+from lorascope.diagnose.ship import step_to_ship
+from lorascope.diagnose.verdict import by_importance, give_verdict, missing_finding, what_is_missing
+from lorascope.run.commit import committed_folder, sha256_of, write_json
+from lorascope.run.folder import RunFolder
+from lorascope.run.provenance import StageClock, StageInputs, record_stage
+
+RULES: tuple[Callable[[Evidence], Outcome], ...] = (
+    non_finite,
+    divergence,
+    no_effect,
+    allowed_checks,
+    overlap,
+    dropped_rows,
+    rescored,
+    overfitting,
+    not_learning,
+    plateau,
+    improving,
+    decline,
+    resolution,
+)
+"""Every rule, in the order in which findings of equal severity are told."""
+
+_NEED_SOUND_DATA: dict[Callable[[Evidence], Outcome], str] = {
+    overfitting: "overfitting",
+    not_learning: "not_learning",
+    plateau: "plateau",
+    improving: "still_improving",
+    decline: "healthy_decline",
+}
+
+
+def diagnose_run(run: RunFolder) -> dict[str, Any]:
+    """Read a run's signals and write diagnose/report.json, anew each time.
+
+    Args:
+        run: Its training may be going on, interrupted, failed or finished.
+
+    Returns:
+        The report.
+
+    Raises:
+        RunError: Nothing has been trained, or a log is damaged.
+    """
+    clock = StageClock()
+    evidence = read_evidence(run)
+    report = diagnose(evidence)
+    with committed_folder(run.stage("diagnose"), replace=True) as folder:
+        write_json(folder / "report.json", report)
+    if (
+        evidence.state == "finished"
+    ):  # a training that goes on writes provenance.json itself: never race with it
+        hashes = {path.stem: sha256_of(path) for path in (run.steps, run.evals) if path.is_file()}
+        inputs = StageInputs(stage="diagnose", settings={}, hashes=hashes)
+        record_stage(run, inputs, resolved={}, clock=clock, facts={"verdict": report["verdict"]})
+    return report
+
+
+def diagnose(evidence: Evidence) -> dict[str, Any]:
+    """Apply every rule to what is known.
+
+    Args:
+        evidence: Of a run.
+
+    Returns:
+        "verdict" with "verdict_reason"; "findings", the most important first; "rules_not_run" with their
+        reasons; "step_to_ship"; "missing": what a verdict would need; and how far the run has got.
+    """
+    findings, not_run = apply_rules(evidence)
+    missing = what_is_missing(evidence)
+    verdict, reason = give_verdict(evidence, findings)
+    if missing:
+        findings.append(missing_finding(missing))
+    validation = evidence.validation
+    return {
+        "schema": 1,
+        "verdict": verdict,
+        "verdict_reason": reason,
+        "state": evidence.state,
+        "last_step": evidence.last_step,
+        "num_evaluations": len(evidence.evals),
+        "num_validation_rows": validation.num_rows if validation is not None else 0,
+        "findings": [one.as_dict() for one in by_importance(findings, verdict)],
+        "rules_not_run": [{"rule": one.rule, "reason": one.reason} for one in not_run],
+        "missing": missing,
+        "step_to_ship": step_to_ship(evidence),
+    }
+
+
+def apply_rules(evidence: Evidence) -> tuple[list[Finding], list[NotRun]]:
+    """Run the rules; those that judge losses are withheld where the data makes losses meaningless."""
+    findings: list[Finding] = []
+    not_run: list[NotRun] = []
+    withheld: str | None = None
+    for rule in RULES:
+        if withheld is not None and rule in _NEED_SOUND_DATA:
+            not_run.append(NotRun(rule=_NEED_SOUND_DATA[rule], reason=f"withheld: {withheld}"))
+            continue
+        outcome = rule(evidence)
+        if isinstance(outcome, Finding):
+            findings.append(outcome)
+            if rule in (allowed_checks, overlap) and outcome.severity == "critical":
+                withheld = outcome.title
+        elif outcome is not None:
+            not_run.append(outcome)
+    return findings, not_run

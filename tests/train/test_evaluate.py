@@ -1,0 +1,155 @@
+"""Evaluations during training: when, on what, and by which code."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lorascope.lm.load import load_base
+from lorascope.lm.score import score_examples
+from lorascope.run.dataset import Example
+from lorascope.run.folder import RunFolder
+from lorascope.run.records import read_evals
+from lorascope.train.evaluate import EvalSets, comparable_loss, draw_eval_sets, evaluate, resolve_eval_steps
+from lorascope.train.ranks import Ranks
+
+
+def example(number: int, *, length: int = 10) -> Example:
+    ids = np.full(length, 1 + number % 200)
+    labels = ids.copy()
+    labels[:2] = -100
+    return Example(example_id=str(number), input_ids=ids, labels=labels)
+
+
+def sets_of(size: int, *, first: int = 200) -> EvalSets:
+    rows = tuple(example(number) for number in range(size))
+    return EvalSets(probe=rows, validation=rows, first=first)
+
+
+def evaluations(num_steps: int, eval_steps: int) -> int:
+    """Evaluations after a step: at each multiple, and at the end."""
+    return -(-num_steps // eval_steps)
+
+
+@pytest.mark.parametrize("num_steps", [100, 101, 400, 999, 1000, 12345])
+def test_auto_is_about_20_evaluations_where_they_are_cheap(num_steps: int) -> None:
+    # One example a set against a million trained tokens: 20 evaluations are far below 10 %.
+    found = resolve_eval_steps("auto", num_steps=num_steps, sets=sets_of(1), train_tokens=1_000_000)
+    assert 17 <= evaluations(num_steps, found) <= 20
+
+
+@pytest.mark.parametrize("num_steps", range(5, 60))
+def test_auto_is_never_fewer_than_5_evaluations(num_steps: int) -> None:
+    # Ten tokens trained on: no evaluation is affordable, and 5 are made all the same.
+    found = resolve_eval_steps("auto", num_steps=num_steps, sets=sets_of(50), train_tokens=10)
+    assert evaluations(num_steps, found) >= 5
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 4])
+def test_fewer_than_5_steps_are_evaluated_after_each(num_steps: int) -> None:
+    assert resolve_eval_steps("auto", num_steps=num_steps, sets=sets_of(1), train_tokens=10) == 1
+
+
+def test_auto_costs_no_more_than_a_tenth_of_the_training() -> None:
+    # Both sets of 10 rows of 10 tokens: 200 tokens at half the cost of a step's are 100 a time. A tenth of
+    # 8,000 tokens affords 8 evaluations, so 1,000 / 8 = 125 steps between them.
+    assert resolve_eval_steps("auto", num_steps=1000, sets=sets_of(10), train_tokens=8000) == 125
+
+
+def test_only_the_first_examples_count_as_cost() -> None:
+    # As above with 1,000 rows a set, of which an evaluation scores 10.
+    found = resolve_eval_steps("auto", num_steps=1000, sets=sets_of(1000, first=10), train_tokens=8000)
+    assert found == 125
+
+
+def test_a_number_is_taken_as_it_is() -> None:
+    assert resolve_eval_steps(7, num_steps=1000, sets=sets_of(10), train_tokens=1) == 7
+
+
+def test_the_train_probe_is_as_large_as_validation_and_drawn_from_training() -> None:
+    train, validation = [example(n) for n in range(50)], [example(n) for n in range(100, 112)]
+    sets = draw_eval_sets(train, validation, first=200, seed=0)
+    assert len(sets.probe) == len(sets.validation) == 12
+    assert {one.example_id for one in sets.probe} <= {one.example_id for one in train}
+    assert len({one.example_id for one in sets.probe}) == 12
+    assert {one.example_id for one in sets.validation} == {one.example_id for one in validation}
+    again, other = (draw_eval_sets(train, validation, first=200, seed=seed) for seed in (0, 1))
+    ids = [one.example_id for one in sets.probe]
+    assert ids == [one.example_id for one in again.probe]
+    assert ids != [one.example_id for one in other.probe]
+
+
+def test_without_validation_the_probe_has_the_first_examples_of_an_evaluation() -> None:
+    sets = draw_eval_sets([example(n) for n in range(50)], [], first=20, seed=0)
+    assert (len(sets.probe), sets.validation) == (20, ())
+
+
+def test_an_evaluation_is_the_score_of_the_same_code_in_evaluation_mode(alpaca_base: Path) -> None:
+    model = load_base(str(alpaca_base), dropout=0.5).train()
+    rows = [example(n, length=8 + n) for n in range(6)]
+    sets = EvalSets(probe=tuple(rows[:3]), validation=tuple(rows), first=4)
+    ranks = Ranks(rank=0, world=1)
+    record = evaluate(
+        model,
+        sets,
+        step=3,
+        epoch=0.5,
+        full=False,
+        precision="float32",
+        pad_id=0,
+        row_tokens=64,
+        ranks=ranks,
+    )
+    truth = score_examples(model, rows[:4], pad_id=0)
+    assert record.validation is not None
+    assert record.validation.loss == pytest.approx(
+        float(truth.nll_sum_N.sum() / truth.num_tokens_N.sum()), rel=1e-6
+    )
+    assert record.validation.nll_sums[:3] == pytest.approx(record.probe.nll_sums, rel=1e-6)
+    assert (record.probe.num_examples, record.validation.num_examples) == (3, 4)
+    assert model.training
+
+
+def test_the_interval_of_a_single_example_is_unknown_and_its_loss_is_not(alpaca_base: Path) -> None:
+    sets = EvalSets(probe=(example(1),), validation=(example(2),), first=5)
+    record = evaluate(
+        load_base(str(alpaca_base)),
+        sets,
+        step=0,
+        epoch=0.0,
+        full=True,
+        precision="float32",
+        pad_id=0,
+        row_tokens=64,
+        ranks=Ranks(rank=0, world=1),
+    )
+    assert record.validation is not None
+    assert (record.validation.low, record.validation.high) == (None, None)
+    assert record.validation.loss > 0
+
+
+def test_a_training_is_evaluated_before_at_each_interval_and_on_all_at_the_end(straight: RunFolder) -> None:
+    records = read_evals(straight.evals)
+    assert [record.step for record in records] == [0, 4, 8, 12]
+    assert [record.full for record in records] == [False, False, False, True]
+    assert {(record.probe.num_examples, record.validation.num_examples) for record in records} == {(3, 3)}  # type: ignore[union-attr]
+
+
+def test_the_best_adapter_has_the_lowest_validation_loss_after_the_start(straight: RunFolder) -> None:
+    losses = {
+        record.step: comparable_loss(record.validation, 200)
+        for record in read_evals(straight.evals)
+        if record.step and record.validation
+    }
+    summary = json.loads(straight.train_summary.read_text())
+    best = min(losses, key=lambda step: losses[step])
+    assert (summary["best_step"], summary["best_loss"]) == (best, losses[best])
+
+
+def test_training_learns(straight: RunFolder) -> None:
+    first, *_, last = read_evals(straight.evals)
+    for before, after in ((first.probe, last.probe), (first.validation, last.validation)):
+        assert before is not None and before.low is not None
+        assert after is not None and after.high is not None
+        assert after.high < before.low
