@@ -79,6 +79,6 @@ def _stopped(evidence: Evidence, failure: dict[str, Any]) -> Finding:
             f"{failure['step']:,} {problem}.{seen}",
         },
         how_sure="certain: the number was not finite, and the update that would have spread it was not made",
-        action=f"{evidence.retrain(settings)}; the last good step is kept in {evidence.run}/train/checkpoints",
+        action=f"{evidence.retrain(settings)}; the last good step is in {evidence.run}/train/checkpoints",
         would_change="a training that passes this step with finite numbers",
     )

@@ -78,8 +78,8 @@ def _action(evidence: Evidence, step: int) -> str:
         settings = [f"train.learning_rate={rate / 3:.2g}"] if rate else []
         return f"the base model is better than any adapter of this run: {evidence.retrain(*settings)}"
     if "best" in evidence.adapters and evidence.state == "finished":
-        return f"ship the best adapter: lorascope export {evidence.run} --merged {evidence.run}/merged "
-        "--adapter best"
+        target = f"--merged {evidence.run}/merged --adapter best"
+        return f"ship the best adapter: lorascope export {evidence.run} {target}"
     epoch = next((one.epoch for one in evidence.evals if one.step == step), None)
     if epoch:
         return f"train only that far: {evidence.retrain(f'train.epochs={epoch:.3g}')}"

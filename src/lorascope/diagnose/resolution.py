@@ -54,11 +54,17 @@ def resolution(evidence: Evidence) -> Outcome:
 
 
 def hold_out_more(evidence: Evidence, num_rows: int) -> str:
-    """The command that prepares the data with more validation rows."""
+    """The command that prepares the data with more validation rows, if there are rows enough.
+
+    Args:
+        evidence: For the data, the base model and how many rows there are.
+        num_rows: Validation rows that are needed.
+    """
     base = evidence.config.get("base", "MODEL")
     name = base.get("id", "MODEL") if isinstance(base, dict) else base
     data = evidence.config.get("data", "DATA")
-    return (
-        f"hold out more: lorascope prepare {data} --base {name} --out {evidence.run}-wider --set "
-        f"prepare.validation={num_rows}"
-    )
+    kept = (evidence.prepare or {}).get("kept")
+    if kept is not None and num_rows > kept // 2:
+        return f"collect more rows: {num_rows:,} for validation are more than half of the {kept:,} there are"
+    command = f"lorascope prepare {data} --base {name} --out {evidence.run}-wider"
+    return f"hold out more: {command} --set prepare.validation={num_rows}"

@@ -174,7 +174,7 @@ def _proof(report: Mapping[str, Any]) -> str:
     proof = report["proof"]
     float32 = proof["float32"]
     lines = [
-        f"Base with adapter and the merged model were run on the same {proof['split']} rows, both in float32.",
+        f"Base with adapter and the merged model were run on the same {proof['split']} rows, in float32.",
         "",
         f"- logits at {float32['num_positions']:,} target positions of {proof['num_texts']:,} texts: largest "
         f"difference {float32['max_logit_difference']:.2e}, tolerance {float32['logit_tolerance']:.2e}; the "

@@ -22,7 +22,7 @@ def five_sentences(facts: Facts) -> list[str]:
 
 
 def model_name(base: str) -> str:
-    """A base model as people call it: a Hub id as it is, a folder by the part of its path that says something."""
+    """A base model as people call it: a Hub id as it is, a folder by what its path says."""
     if not base.startswith((".", "/", "~")):
         return base
     path = Path(base)
@@ -83,7 +83,8 @@ def _answers(facts: Facts) -> str:
             f"{own['stopped']['estimate']:.0%} (base {base['stopped']['estimate']:.0%})."
         )
     if facts.generations:
-        return f"What base and adapter say to {_num_prompts(facts.generations)} prompts stands side by side below."
+        num = _num_prompts(facts.generations)
+        return f"What base and adapter say to {num} prompts stands side by side below."
     return "What it answers has not been looked at: lorascope compare puts base and adapter side by side."
 
 
