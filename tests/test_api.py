@@ -41,7 +41,8 @@ def test_importing_a_stage_package_does_not_shadow_its_function() -> None:
 
 
 def test_importing_lorascope_loads_nothing_heavy() -> None:
-    code = "import sys, lorascope; print([m for m in ('torch', 'numpy', 'pydantic', 'typer') if m in sys.modules])"
+    heavy = ("torch", "numpy", "pydantic", "typer")
+    code = f"import sys, lorascope; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
 

@@ -122,3 +122,25 @@ def test_skipping_a_stage_that_others_need_is_refused(
 ) -> None:
     assert _main("run", "rows.json", "--base", "x", "--skip", "prepare") == 1
     assert "compare, eval, export" in capsys.readouterr().err
+
+
+def test_a_run_that_holds_nothing_out_says_what_it_leaves_out_and_goes_on(
+    tmp_path: Path, alpaca_base: Path, alpaca_rows: Any, write_rows: Any
+) -> None:
+    from lorascope.run.recipe import make_recipe
+
+    recipe = make_recipe(
+        {
+            "base": str(alpaca_base),
+            "data": str(write_rows(alpaca_rows(20))),
+            "prepare": {"validation": 0},
+            "lora": {"rank": 2},
+            "train": {"epochs": 0.5},
+        }
+    )
+    seen = _Notes()
+    results = run_all(RunFolder(tmp_path / "out"), recipe, skip=["export"], observer=seen)
+    assert "eval" not in results
+    assert results["diagnose"]["verdict"] == "not_enough_evidence"
+    assert any("eval is left out" in note for note in seen.notes)
+    assert "has not been measured" in (tmp_path / "out" / "report.html").read_text()

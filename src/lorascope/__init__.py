@@ -25,7 +25,7 @@ __all__ = ["Run", "check", "compare", "diagnose", "eval", "export", "prepare", "
 
 
 def __getattr__(name: str) -> Any:
-    """Load the Python API when one of its ten names is first used: `import lorascope` itself stays instant."""
+    """Load the Python API when one of its ten names is first used; `import lorascope` stays instant."""
     if name not in __all__:
         raise AttributeError(f"module 'lorascope' has no attribute {name!r}")
     from lorascope import api

@@ -64,6 +64,7 @@ def run_all(
     results["check"] = check_run(run, recipe, observer=observer)
     observer.note(f"check: {results['check']['first_line']}")
     results["train"] = train_checked(run, recipe, overwrite=overwrite, resume=resume, observer=observer)
+    skip = [*skip, *_without_split(run, recipe, observer)]
     if "eval" not in skip:
         results["eval"] = eval_run(run, recipe, overwrite=overwrite, observer=observer)
     if "compare" not in skip:
@@ -74,6 +75,16 @@ def run_all(
     results["diagnose"] = diagnose_run(run)
     results["report"] = str(report_run(run))
     return results
+
+
+def _without_split(run: RunFolder, recipe: Recipe, observer: Observer) -> list[str]:
+    """Stages that cannot run because nothing was held out; said aloud."""
+    splits = read_json(run.prepare_report)["splits"]
+    asked = {"eval": recipe.eval.split, "compare": recipe.compare.split}
+    missing = [stage for stage, split in asked.items() if split not in splits]
+    for stage in missing:
+        observer.note(f'{stage} is left out: there is no split "{asked[stage]}" (prepare.validation is 0)')
+    return missing
 
 
 def repeated_differently(run: RunFolder, source: Path | None) -> list[str]:
@@ -238,7 +249,8 @@ def compare_without_run(
     """
     from lorascope.compare.find_template import find_template
     from lorascope.compare.prompts import read_prompts
-    from lorascope.compare.stage import compare_pair, write_compared
+    from lorascope.compare.record import write_compared
+    from lorascope.compare.stage import compare_pair
     from lorascope.lm.pair import load_pair
     from lorascope.run.commit import committed_folder
 

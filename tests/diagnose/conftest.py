@@ -18,7 +18,7 @@ def rows_following(
     """Scores of the same rows at each point of a curve of nats per token above a base of 1.3.
 
     Token counts are log-normal (median 74, sigma 0.7), rows differ in difficulty by 0.5 nats; between
-    evaluations a row strays by `spread` nats per token, freshly each time or, with `drift`, from where it was.
+    evaluations a row strays by `spread` nats per token, afresh each time or, with `drift`, from where it was.
     """
     tokens_N = np.ceil(generator.lognormal(np.log(74), 0.7, num_rows)).astype(int)
     own_N = np.maximum(generator.normal(1.3, 0.5, num_rows), 0.2)

@@ -25,7 +25,7 @@ def alarms(reports: list[dict[str, object]]) -> Counter[str]:
 def test_sixty_flat_runs_raise_no_alarm_of_overfitting_or_divergence(
     synthetic: Synthetic, drift: bool
 ) -> None:
-    # Validation is flat while the probe falls slowly, so the probe's gate of the overfitting rule stands open.
+    # Validation is flat while the probe falls slowly, so the gate on the probe stands open.
     # With alpha / K and two in a row simulation gives 2.5 % (3.7 % for rows that drift) at 20 evaluations: 60
     # runs expect 1.5 (2.2), and more than 6 have a chance below 1 %.
     spread = 0.06 if not drift else 0.03
@@ -45,8 +45,7 @@ def test_sixty_flat_runs_raise_no_alarm_of_overfitting_or_divergence(
 def test_sixty_healthy_runs_raise_no_alarm_at_all(
     synthetic: Synthetic, falling_curve: Callable[..., list[float]]
 ) -> None:
-    # The curve falls by 1 / e every 4 evaluations; over the last ones it is nearly flat, where a minimum can be
-    # chance.
+    # The curve falls by 1 / e every 4 evaluations; at its end it is nearly flat, and a minimum can be chance.
     curve = falling_curve(16, pace=4.0)
     reports = [
         diagnose(synthetic(curve, curve, rows=200, seed=seed, schedule="linear")) for seed in range(60)

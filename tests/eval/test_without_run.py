@@ -97,7 +97,7 @@ def test_a_raw_file_is_prepared_as_prepare_would(
     assert result["run"] is None
     assert result["adapter"]["num_examples"] == 10
     assert result["adapter"]["bytes_from"] == "the source text"
-    num_bytes = sum(len(row["output"].strip().encode()) for row in rows[:10])
+    num_bytes = sum(len(row["output"].encode()) for row in rows[:10])
     nats = result["adapter"]["eval_loss"] * result["adapter"]["supervised_tokens"]
     assert result["adapter"]["bits_per_byte"] == pytest.approx(nats / (math.log(2) * num_bytes), rel=1e-9)
 

@@ -44,7 +44,7 @@ def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 def classic_row(
     tokenizer: Any, instruction: str, answer: str, *, length: int, label_end: bool
 ) -> dict[str, Any]:
-    """A row as classic scripts make it: prompt, answer, end-of-text; padded with it; pads unlabelled by id."""
+    """A row as classic scripts make it: prompt, answer, end-of-text, padded with it, its labels by its id."""
     prompt = f"Below is an instruction.\n\n### Instruction:\n{instruction}\n\n### Response:\n"
     start = tokenizer(prompt)["input_ids"]
     ids = [*start, *tokenizer(answer)["input_ids"], END][:length]

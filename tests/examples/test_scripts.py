@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -125,12 +126,18 @@ def test_a_dataset_of_lorascope_prepare_is_accepted_without_a_word(
 def test_rows_longer_than_max_length_are_cut_and_counted(
     hf_dataset: Any, train_lora: Any, eval_adapter: Any
 ) -> None:
+    import datasets
+
     dataset = hf_dataset(train=range(12), validation=range(12, 17))
     train_lora(dataset)
-    whole, cut, short = (eval_adapter(dataset, "--max_length", length) for length in (512, 75, 4))
+    lengths = [sum(row["attention_mask"]) for row in datasets.load_from_disk(str(dataset))["validation"]]
+    limit = max(lengths) - 3  # reaches the last answers of the longest rows, and no other row
+    whole, cut, short = (eval_adapter(dataset, "--max_length", length) for length in (512, limit, 4))
     tokens = [json.loads(done.out)["supervised_tokens"] for done in (whole, cut, short)]
-    assert tokens[0] > tokens[1] > tokens[2] == 0
-    assert "rows are longer than 75 tokens and were cut" in cut.err
+    lost = sum(length - 1 - limit for length in lengths if length > limit)  # the last token is no target
+    assert tokens == [tokens[0], tokens[0] - lost, 0]
+    num_cut = sum(length > limit for length in lengths)
+    assert f"{num_cut} of 5 rows are longer than {limit} tokens and were cut" in cut.err
     assert "cut" not in whole.err
     # Nothing is left to score: null with a reason, and still a result.
     assert (json.loads(short.out)["eval_loss"], json.loads(short.out)["perplexity"]) == (None, None)
@@ -214,7 +221,7 @@ def test_shifted_labels_are_refused(hf_dataset: Any, train_lora: Any, eval_adapt
     dataset = hf_dataset(train=range(8), validation=range(8, 10))
     train_lora(dataset)
     rows = datasets.load_from_disk(str(dataset)).map(
-        lambda row: {**row, "labels": row["labels"][1:] + [-100]}, load_from_cache_file=False
+        lambda row: {**row, "labels": [*row["labels"][1:], -100]}, load_from_cache_file=False
     )
     shifted = dataset.with_name("shifted")
     rows.save_to_disk(str(shifted))
@@ -285,14 +292,14 @@ def experiment(tmp_path: Path, hf_dataset: Any, alpaca_base: Path) -> Path:
     return tmp_path
 
 
-FLAGS = (
+FLAGS = shlex.split(
     "train_lora.py --hf_dataset_dir hf_dataset --model_name_or_path gpt2 --output_dir outputs/lora_adapter "
     "--r 8 --alpha 16 --dropout 0.1 --num_train_epochs 3 --per_device_train_batch_size 4 --fp16"
-).split()
-EVAL = (
+)
+EVAL = shlex.split(
     "eval_adapter.py --base_model gpt2 --adapter_path outputs/lora_adapter --dataset_path hf_dataset "
     "--split validation --batch_size 8 --max_length 512 --device cpu"
-).split()
+)
 
 
 @pytest.mark.slow

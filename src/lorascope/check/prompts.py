@@ -59,6 +59,7 @@ def prompt_is_prefix(
     conversations: Mapping[str, Sequence[Message]],
     template: Template | None,
     decode: Callable[[Sequence[int]], str],
+    advance: Callable[[int], None] = lambda done: None,
 ) -> tuple[CheckResult, dict[str, list[int]]]:
     """Encode each row's prompt as generation would and compare it with the training ids.
 
@@ -67,6 +68,7 @@ def prompt_is_prefix(
         conversations: Example id to its messages; empty where texts are not known.
         template: The run's template.
         decode: Ids to text.
+        advance: Told how many rows were just looked at; this check takes longer than all others together.
 
     Returns:
         The check, and example id to the ids of the prompt before its first answer.
@@ -78,6 +80,7 @@ def prompt_is_prefix(
     failures, num, prompts = [], 0, {}
     for split, example in each(splits):
         messages = conversations.get(example.example_id)
+        advance(1)
         if messages is None:
             continue
         num += 1

@@ -1,6 +1,6 @@
 """check: a tokenised dataset and its tokenizer -> proof that training would learn what it should."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,10 @@ def check_run(run: RunFolder, recipe: Recipe, *, observer: Observer = SILENT) ->
         text.example_id: tuple(Message(**message) for message in text.messages)
         for text in read_texts(run.examples)
     }
-    with observer.task("checking", sum(len(rows) for rows in splits.values()), "rows"):
-        report = examine(splits, notes, tokenizer, template, conversations, recipe.check.allow)
+    with observer.task("checking", sum(len(rows) for rows in splits.values()), "rows") as advance:
+        report = examine(
+            splits, notes, tokenizer, template, conversations, recipe.check.allow, advance=advance
+        )
     with committed_folder(run.stage("check"), replace=True) as folder:
         write_json(folder / "report.json", report)
     hashes = {"dataset": report["dataset_sha256"]}
@@ -119,11 +121,12 @@ def examine(
     allow: Sequence[str],
     *,
     cut_length: int | None = None,
+    advance: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """Make every check and lay out the report."""
     stop_ids = template.stop_ids if template else stop_ids_of(tokenizer)
     pad_id = pad_id_of(tokenizer)
-    prefix, prompts = prompt_is_prefix(splits, conversations, template, tokenizer.decode)
+    prefix, prompts = prompt_is_prefix(splits, conversations, template, tokenizer.decode, advance)
     results: list[CheckResult] = [
         rows_have_targets(splits),
         rows_end_with_stop(splits, stop_ids, tokenizer.decode, cut_length=cut_length),

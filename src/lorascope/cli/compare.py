@@ -200,7 +200,6 @@ def _divergence_lines(result: dict[str, Any]) -> list[str]:
             for row in (head, *rows)
         ),
         *(f"target tokens: {why}" for why in targets["why"].values() if targets["num_positions"]),
-        *(f"last prompt position: {why}" for why in last["why"].values()),
     ]
 
 

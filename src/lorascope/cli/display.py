@@ -54,9 +54,9 @@ class TerminalObserver(Observer):
         typer.echo(text, err=True)
 
     @contextlib.contextmanager
-    def task(self, what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    def task(self, what: str, total: int, unit: str, *, already: int = 0) -> Iterator[Callable[[int], None]]:
         """Show how far the work is, its rate and the time left."""
-        meter = Meter(what, total, unit, live=self.live)
+        meter = Meter(what, total, unit, live=self.live, already=already)
         try:
             yield meter.advance
         finally:
@@ -72,13 +72,12 @@ class TrainingObserver(TerminalObserver):
     def __init__(self) -> None:
         super().__init__()
         self.meter: Meter | None = None
-        self.targets = 0
         self.headed = False
 
     @contextlib.contextmanager
-    def task(self, what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    def task(self, what: str, total: int, unit: str, *, already: int = 0) -> Iterator[Callable[[int], None]]:
         """Show how far the training is."""
-        self.meter = Meter(what, total, unit, live=self.live)
+        self.meter = Meter(what, total, unit, live=self.live, already=already)
         try:
             yield self.meter.advance
         finally:
@@ -137,14 +136,15 @@ class Meter:
 
     Args:
         what: The work, as in "tokenising".
-        total: Its size.
+        total: Its size; 0 where it is not known.
         unit: Plural name of a unit.
         live: Whether the line may be redrawn in place.
+        already: Units done before, which say nothing about the rate.
     """
 
-    def __init__(self, what: str, total: int, unit: str, *, live: bool) -> None:
-        self.what, self.total, self.unit, self.live = what, total, unit, live
-        self.done, self.detail = 0, ""
+    def __init__(self, what: str, total: int, unit: str, *, live: bool, already: int = 0) -> None:
+        self.what, self.total, self.unit, self.live, self.already = what, total, unit, live, already
+        self.done, self.detail = already, ""
         self.started = self.shown = time.monotonic()
         self.width = 0
 
@@ -157,15 +157,17 @@ class Meter:
             self.shown = now
             self.show()
 
-    def line(self) -> str:
-        """The state in one line."""
+    def line(self, *, bar: bool = True) -> str:
+        """The state in one line, with or without a drawn bar."""
         elapsed = max(time.monotonic() - self.started, 1e-9)
-        rate = self.done / elapsed
+        rate = (self.done - self.already) / elapsed
+        if not self.total:
+            return f"{self.what}: {self.done:,} {self.unit}, {rate:,.4g}/s"
         left = duration((self.total - self.done) / rate) if rate > 0 and self.total > self.done else "0 s"
-        share = min(1.0, self.done / self.total) if self.total else 1.0
-        bar = "#" * round(20 * share) + "." * (20 - round(20 * share))
+        share = min(1.0, self.done / self.total)
+        drawn = "[" + "#" * round(20 * share) + "." * (20 - round(20 * share)) + "] " if bar else ""
         counts = f"{self.done:,}/{self.total:,} {self.unit}"
-        return f"{self.what} [{bar}] {counts}, {rate:,.4g}/s, {left} left{self.detail}"
+        return f"{self.what} {drawn}{counts}, {rate:,.4g}/s, {left} left{self.detail}"
 
     def show(self) -> None:
         """Write the line, over the last one where the terminal allows."""
@@ -175,7 +177,8 @@ class Meter:
             return
         import shutil
 
-        text = text[: shutil.get_terminal_size().columns - 1]
+        room = shutil.get_terminal_size().columns - 1
+        text = (text if len(text) <= room else self.line(bar=False))[:room]
         sys.stderr.write("\r" + text.ljust(self.width))
         sys.stderr.flush()
         self.width = len(text)

@@ -8,8 +8,8 @@ from lorascope.cli.options import JsonOption, RunArgument
 def report(run: RunArgument, as_json: JsonOption = False) -> None:
     """Write one self-contained HTML page about a run: report.html in its folder.
 
-    It opens with five sentences for somebody who did not train it. Whatever stages the run has been through are on
-    it; it needs no network and no other file.
+    It opens with five sentences for somebody who did not train it. Whatever stages the run has been through
+    are on it; it needs no network and no other file.
     """
     from lorascope.cli.display import print_json
     from lorascope.report.stage import report_run

@@ -13,6 +13,9 @@ from lorascope.compare.divergences import MEASURES, Positions
 from lorascope.errors import UndefinedMetric
 from lorascope.metrics.uncertainty import MIN_CLUSTERS, Interval, proportion_interval, ratio_interval
 
+_LAST_PLACE = {"float32": 2.0**-23, "bf16": 2.0**-7, "fp16": 2.0**-10}  # spacing of numbers near 1
+_ROUNDING_MARGIN = 4  # the floor is the largest of few positions, the difference the largest of many
+
 
 def spread(positions: Positions, num_owners: int) -> dict[str, Any]:
     """Each measure over all positions: mean with its interval, median, 99th percentile.
@@ -39,6 +42,7 @@ def spread(positions: Positions, num_owners: int) -> dict[str, Any]:
         "num_examples": int((count_N > 0).sum()),
         **{name: _measure(name, positions, count_N, why) for name in MEASURES},
         "largest_logit_difference": float(positions.largest_S.max()) if num else None,
+        "largest_logit": float(positions.logit_S.max()) if num else None,
         "why": why,
     }
 
@@ -133,51 +137,56 @@ def verdict(
     presence: Mapping[str, Any],
     measured: Sequence[Mapping[str, Any]],
     floor: Mapping[str, Any],
-) -> dict[str, str]:
+    precision: str,
+) -> dict[str, Any]:
     """Say whether the adapter changes the model, and by what evidence.
 
     Args:
         presence: From `compare.presence`.
         measured: `spread` of base against adapter, over target tokens and over last prompt positions.
         floor: `spread` of the base against itself in other batches.
+        precision: Of the forward pass.
 
     Returns:
-        "kind": changes, within_rounding or changes_nothing; "sentence"; "would_change": what would change it.
+        "kind": changes, within_rounding or changes_nothing; "sentence"; "would_change": what would change it;
+        "rounding": the logit difference that rounding can make.
     """
     known = [one for one in measured if one["num_positions"]]
-    largest = max((one["largest_logit_difference"] for one in known), default=0.0)
+    largest = max(one["largest_logit_difference"] for one in known)
     num = sum(one["num_positions"] for one in known)
-    norm, relative = presence["norm"], presence["relative"]
+    # Small models sum in the same order whatever the batch, so the last place of a logit counts too.
+    last_place = _LAST_PLACE[precision] * max(one["largest_logit"] for one in known)
+    rounding = _ROUNDING_MARGIN * max(floor["largest_logit_difference"], last_place)
+    relative = presence["relative"]
     size = f"B.A is {100 * relative:.3g} % of W" if relative is not None else "the norm of B.A is not known"
-    if norm == 0 and largest == 0 and not presence["other_trained_parts"]:
-        return {
-            "kind": "changes_nothing",
-            "sentence": f"this adapter changes nothing: B.A is 0 in all {presence['num_modules']} modules, "
-            "as before the first training step, and the logits are equal bit for bit at "
-            f"{num:,} positions",
-            "would_change": "train it, or load the adapter that was trained: --adapter PATH",
-        }
-    if largest == 0:
-        return {
-            "kind": "changes_nothing",
-            "sentence": f"this adapter changes nothing: {size}, yet the logits are equal bit for bit at "
-            f"{num:,} positions, so it is not applied, or too small for the precision of the forward pass",
-            "would_change": "compare in float32; look for an adapter that was merged or switched off",
-        }
-    kl = known[0]["kl_base_adapter"]
-    low = kl["interval"]["low"] if kl["interval"] else kl["mean"]
-    noise = floor["kl_base_adapter"]["mean"] or 0.0
-    if low <= noise or largest <= (floor["largest_logit_difference"] or 0.0):
-        return {
-            "kind": "within_rounding",
-            "sentence": f"no difference shown: KL(base || adapter) is {kl['mean']:.2g} nats, and the base "
-            f"differs from itself in other batches by {noise:.2g}; {size}",
-            "would_change": "more examples (compare.examples), or an adapter that was trained longer",
-        }
-    return {
-        "kind": "changes",
-        "sentence": f"this adapter is applied and changes the model: {size}, the largest logit difference "
-        f"over {num:,} positions is {largest:.3g}, and the base differs from itself in other batches by at "
-        f"most {floor['largest_logit_difference'] or 0.0:.2g}",
-        "would_change": "whether it changes the model for the better is what eval and prefer measure",
-    }
+    equal = f"the logits are equal bit for bit at {num:,} positions"
+    if largest == 0 and presence["norm"] == 0 and not presence["other_trained_parts"]:
+        kind = "changes_nothing"
+        sentence = (
+            f"this adapter changes nothing: B.A is 0 in all {presence['num_modules']} modules, as before the "
+            f"first training step, and {equal}"
+        )
+        would_change = "train it, or load the adapter that was trained: --adapter PATH"
+    elif largest == 0:
+        kind = "changes_nothing"
+        sentence = (
+            f"this adapter changes nothing: {size}, yet {equal}, so it is not applied, or too small for a "
+            f"forward pass in {precision}"
+        )
+        would_change = "compare in float32; look for an adapter that was merged or switched off"
+    elif largest <= rounding:
+        kind = "within_rounding"
+        sentence = (
+            f"no difference shown: {size}, and the largest logit difference over {num:,} positions is "
+            f"{largest:.2g}, where rounding in {precision} can make {rounding:.2g}"
+        )
+        would_change = "an adapter that was trained longer, or a forward pass in float32"
+    else:
+        kind = "changes"
+        sentence = (
+            f"this adapter is applied and changes the model: {size}, KL(base || adapter) is "
+            f"{known[0]['kl_base_adapter']['mean']:.3g} nats, and the largest logit difference over {num:,} "
+            f"positions is {largest:.3g}, where rounding can make {rounding:.2g}"
+        )
+        would_change = "other examples move its size; whether it is for the better is what eval measures"
+    return {"kind": kind, "sentence": sentence, "would_change": would_change, "rounding": rounding}

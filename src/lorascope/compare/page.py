@@ -53,7 +53,7 @@ def comparison_page(report: Json, generations: Sequence[Json], rows: Sequence[Js
         subtitle=f"{report['run'] or 'One adapter'}: {report['adapter']} on {report['base']}",
         nav=nav,
         body=parts,
-        footer=f"Forward pass in {report['precision']}; divergences in float32. Seed {report['seed']}. "
+        footer=f"Forward pass in {report['precision']}; divergences in float64. Seed {report['seed']}. "
         f"Base model {report['base_sha256'][:12]}, template {report['template']['sha256'][:12]}. "
         "Written by lorascope compare.",
     )

@@ -8,22 +8,21 @@ from typing import Any
 
 from lorascope.compare.answers import answer_all, answer_facts, refuse_too_long
 from lorascope.compare.divergences import (
-    MEASURES,
     Positions,
     compare_positions,
     last_prompt_position,
     side_of,
 )
 from lorascope.compare.measures import by_example, by_place, spread, verdict
-from lorascope.compare.page import comparison_page
 from lorascope.compare.presence import adapter_presence
 from lorascope.compare.prompts import Prompt, encode_asked, prompt_of, read_prompts, seeded_order
+from lorascope.compare.record import Compared, prompt_facts, template_facts, write_compared
 from lorascope.errors import DataError, explain
 from lorascope.lm.generate import Decoding
 from lorascope.lm.load import context_length
 from lorascope.lm.pair import Pair, load_pair
 from lorascope.lm.template import Template, load_template
-from lorascope.run.commit import committed_folder, sha256_of, write_json, write_text
+from lorascope.run.commit import committed_folder, sha256_of
 from lorascope.run.current import store_sections
 from lorascope.run.dataset import Example, load_examples
 from lorascope.run.folder import RunFolder, adapter_of, require
@@ -57,21 +56,6 @@ class Work:
     prompts_file: Path | None
     section: CompareSection
     seed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """What came out.
-
-    Attributes:
-        report: As in compare/report.json.
-        generations: Lines of compare/generations.jsonl.
-        rows: One row per example whose target tokens were compared.
-    """
-
-    report: dict[str, Any]
-    generations: list[dict[str, Any]]
-    rows: list[dict[str, Any]]
 
 
 def compare_run(
@@ -194,7 +178,10 @@ def compare_pair(
         "base_against_itself": spread(floor, len(scored) or len(prompts)),
     }
     found = verdict(
-        presence, [measured["targets"], measured["last_prompt_position"]], measured["base_against_itself"]
+        presence,
+        [measured["targets"], measured["last_prompt_position"]],
+        measured["base_against_itself"],
+        pair.precision.name,
     )
     report = {
         "schema": 1,
@@ -203,13 +190,13 @@ def compare_pair(
         "base_sha256": pair.base_sha256,
         "adapter": str(pair.adapter),
         "precision": pair.precision.name,
-        "template": _template_facts(work),
+        "template": template_facts(work.template, work.template_from),
         "split": work.section.split if work.examples else None,
         "seed": work.seed,
         "verdict": found,
         "presence": presence,
         "divergences": measured,
-        "prompts": _prompt_facts(pair, prompts, last, rows),
+        "prompts": prompt_facts(pair.tokenizer, prompts, last, rows),
         "answers": answer_facts(generations),
     }
     return Compared(report=report, generations=generations, rows=rows)
@@ -261,47 +248,6 @@ def _decodings(work: Work) -> list[Decoding]:
     ]
 
 
-def _template_facts(work: Work) -> dict[str, Any]:
-    tokenizer = work.template.tokenizer
-    return {
-        "name": work.template.name,
-        "sha256": work.template.sha256,
-        "from": work.template_from,
-        "stop_tokens": [tokenizer.convert_ids_to_tokens(one) for one in work.template.stop_ids],
-    }
-
-
-def _prompt_facts(
-    pair: Pair, prompts: Sequence[Prompt], last: Positions, rows: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Each prompt with its divergences: at its last position, and over its reference where scored."""
-    scored = {row["example_id"]: row for row in rows}
-    place = {int(owner): position for position, owner in enumerate(last.owner_S)}
-    facts = []
-    for index, prompt in enumerate(prompts):
-        at = place[index]
-        reference = scored.get(prompt.prompt_id)
-        facts.append(
-            {
-                "prompt_id": prompt.prompt_id,
-                "source": prompt.source,
-                "prompt": prompt.text,
-                "prompt_tokens": len(prompt.input_ids),
-                "reference": prompt.reference,
-                "last_prompt_position": {name: float(last.values[name][at]) for name in MEASURES},
-                "first_choice": {
-                    which: {
-                        "token": pair.tokenizer.decode([int(last.first_S2[at, side])]),
-                        "probability": float(last.chance_S2[at, side]),
-                    }
-                    for side, which in enumerate(("base", "adapter"))
-                },
-                "reference_tokens": None if reference is None else {**reference},
-            }
-        )
-    return facts
-
-
 def _nothing_to_compare(work: Work) -> DataError:
     return DataError(
         explain(
@@ -311,24 +257,3 @@ def _nothing_to_compare(work: Work) -> DataError:
             fix="give --prompts FILE or --data DATA",
         )
     )
-
-
-def write_compared(folder: Path, compared: Compared) -> None:
-    """Write report.json, generations.jsonl, by_example.parquet and the page people read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pa.schema(
-        [
-            ("example_id", pa.string()),
-            ("num_positions", pa.int64()),
-            *((name, pa.float64()) for name in MEASURES),
-            ("largest_logit_difference", pa.float64()),
-        ]
-    )
-    write_json(folder / "report.json", compared.report)
-    lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in compared.generations]
-    write_text(folder / "generations.jsonl", "".join(lines))
-    pq.write_table(pa.Table.from_pylist(compared.rows, schema=schema), folder / "by_example.parquet")
-    page = comparison_page(compared.report, compared.generations, compared.rows)
-    write_text(folder / "compare.html", page)

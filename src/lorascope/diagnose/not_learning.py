@@ -16,8 +16,8 @@ _LOW_RATE = 1e-5  # a tenth of the lowest rate that LoRA papers and tools start 
 def not_learning(evidence: Evidence) -> Outcome:
     """Find a training that learns nothing.
 
-    Signal: the median loss of the last tenth of the steps is less than 3 % below that of the first tenth, or
-        by no more than two such medians differ by chance, and the loss of the train probe is not shown to have
+    Signal: the median loss of the last tenth of the steps is less than 3 % below that of the first, or by no
+        more than two such medians differ by chance, and the loss of the train probe is not shown to have
         fallen since the first evaluation (95 %, paired).
     Gate: 20 steps after warmup, two evaluations.
     Advice: the learning rate where it is tiny, else the targets.
@@ -69,10 +69,10 @@ def not_learning(evidence: Evidence) -> Outcome:
 
 
 def _by_chance(losses: list[float], num: int) -> float:
-    """Two standard errors of the difference of two medians of `num` losses, relative, from successive steps.
+    """Two standard errors of the difference of two medians of `num` losses, relative.
 
-    A difference of two steps has sqrt(2) times the spread of one and no trend to speak of; a median has 1.2533
-    times the standard error of a mean.
+    A difference of two steps has sqrt(2) times the spread of one and no trend to speak of; a median has
+    1.2533 times the standard error of a mean.
     """
     logs = [math.log(one) for one in losses]
     spread = 1.4826 * median(abs(b - a) for a, b in itertools.pairwise(logs)) / math.sqrt(2)

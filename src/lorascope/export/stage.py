@@ -39,7 +39,6 @@ from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import (
     StageClock,
     StageInputs,
-    is_up_to_date,
     read_provenance,
     record_stage,
     versions,
@@ -85,9 +84,11 @@ def export_run(
     folder = find_adapter(adapter_of(run, adapter))
     lora = read_adapter_config(folder)
     inputs = _inputs(run, recipe, folder, dtype)
-    if _is_done(run, inputs, merged, overwrite=overwrite):
+    earlier = _earlier(run, inputs, merged, overwrite=overwrite)
+    if earlier is not None:
         observer.note("export is up to date")
-        return read_json(run.stage("export") / "report.json")
+        _record(run, inputs, earlier, clock)
+        return earlier
     trained = read_provenance(run)["stages"].get("train", {})
     pair = load_for_merge(recipe.base, folder, trained.get("base_sha256"))
     template = load_template(run.template, pair.tokenizer)
@@ -97,12 +98,10 @@ def export_run(
     report: dict[str, Any] = {
         "schema": 1,
         "target": str(merged),
-        "dtype": dtype,
+        **_identity(inputs),
         "weights": weights,
-        "base": shown_base(recipe.base.id),
         "base_sha256": pair.base_sha256,
         "adapter": adapter if adapter in ("last", "best") else Path(adapter).name,
-        "adapter_sha256": inputs.hashes["adapter"],
         "stop_ids": list(template.stop_ids),
         "stop_tokens": [pair.tokenizer.convert_ids_to_tokens(i) for i in template.stop_ids],
     }
@@ -112,11 +111,19 @@ def export_run(
         report["note"] = _note(report["proof"])
         write_json(staged / PROOF, {key: value for key, value in report.items() if key != "target"})
         write_text(staged / "README.md", card_text(_card_facts(run, recipe, pair, template, lora, report)))
+    _record(run, inputs, report, clock)
+    return report
+
+
+def _record(run: RunFolder, inputs: StageInputs, report: dict[str, Any], clock: StageClock) -> None:
+    """Write export/report.json and the provenance, where they do not say this already."""
+    stored = run.stage("export") / "report.json"
+    if stored.is_file() and read_json(stored) == report:
+        return
     with committed_folder(run.stage("export"), replace=True) as staged:
         write_json(staged / "report.json", report)
-    facts = {"base_sha256": pair.base_sha256, "precision": "float32", "target": str(merged)}
+    facts = {"base_sha256": report["base_sha256"], "precision": "float32", "target": report["target"]}
     record_stage(run, inputs, resolved=inputs.settings, clock=clock, facts=facts)
-    return report
 
 
 def _merge_and_prove(
@@ -218,25 +225,37 @@ def _inputs(run: RunFolder, recipe: Recipe, adapter: Path, dtype: str) -> StageI
     return StageInputs(stage="export", settings={"base": recipe.base.id, "dtype": dtype}, hashes=hashes)
 
 
-def _is_done(run: RunFolder, inputs: StageInputs, merged: Path, *, overwrite: bool) -> bool:
-    """Whether `merged` holds this very export; refuses to replace another one without being told to."""
+def _earlier(run: RunFolder, inputs: StageInputs, merged: Path, *, overwrite: bool) -> dict[str, Any] | None:
+    """The report of this very export where `merged` holds it; refuses to replace another one unasked.
+
+    The folder itself says what it is, so a run may be exported to several places.
+    """
     if not holds_export(run, merged) or overwrite:
-        return False
-    report = run.stage("export") / "report.json"
-    same_place = report.is_file() and _place(read_json(report)["target"]) == _place(merged)
-    target = _place(merged)
-    if same_place and is_up_to_date(run, inputs) and folder_problem(target) is None:
-        return True
+        return None
+    stored = read_json(_place(merged) / PROOF)
+    wanted = _identity(inputs)
+    changes = [
+        f"{name.removesuffix('_sha256')} has changed" for name in wanted if stored.get(name) != wanted[name]
+    ]
+    problem = folder_problem(_place(merged))
+    if not changes and problem is None:
+        return {"schema": stored["schema"], "target": str(merged), **stored}
     raise RunError(
         explain(
-            f'"{merged}" holds another export'
-            if not same_place
-            else f'"{merged}" was changed after it was exported',
+            f'"{merged}" holds another export: {"; ".join(changes)}'
+            if changes
+            else f'"{merged}" was changed after it was exported: {problem}',
             where=str(merged),
             why="somebody may be serving it",
             fix="add --overwrite to replace it, or choose another --merged",
         )
     )
+
+
+def _identity(inputs: StageInputs) -> dict[str, str]:
+    """What makes two exports the same, without naming a folder of this machine."""
+    hashes = {f"{name}_sha256": value for name, value in inputs.hashes.items()}
+    return {"base": shown_base(inputs.settings["base"]), "dtype": inputs.settings["dtype"], **hashes}
 
 
 def _place(path: Path | str) -> Path:

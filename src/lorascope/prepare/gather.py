@@ -72,13 +72,14 @@ def gather(path: Path, observer: Observer, *, name: str | None = None) -> Gather
     file = name or path.name
     gathered = Gathered(file, detect_shape(columns, str(path)))
     gathered.unused = tuple(sorted(columns - READ_COLUMNS[gathered.shape]))
-    with observer.task(f"reading {path.name}", path.stat().st_size, "bytes"):
+    with observer.task(f"reading {path.name}", 0, "rows") as advance:
         for number, row in enumerate(chain(first, rows), start=1):
             read = row if isinstance(row, BadRow) else conversation_of(row, gathered.shape, file, number)
             if isinstance(read, BadRow):
                 gathered.bad.append(replace(read, row=number))
             else:
                 gathered.conversations.append(read)
+            advance(1)
     return gathered
 
 

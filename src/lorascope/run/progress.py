@@ -9,13 +9,14 @@ class Observer:
     """Receives a stage's events. This one ignores them all; a display overrides what it shows."""
 
     @contextlib.contextmanager
-    def task(self, what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """Announce work of known size.
+    def task(self, what: str, total: int, unit: str, *, already: int = 0) -> Iterator[Callable[[int], None]]:
+        """Announce work.
 
         Args:
             what: The work, as in "tokenising".
-            total: Its size in units.
+            total: Its size in units; 0 where nobody knows it before.
             unit: Plural name of a unit, as in "rows".
+            already: Units that were done before, by a training that is resumed.
 
         Yields:
             A function to call with the number of units just done.

@@ -163,8 +163,7 @@ def _loop(training: Training, request: StopRequest) -> None:
         and (training.done not in training.evaluated)
     ):
         _evaluate(training)  # the base model, or what a kill between saving and evaluating left out
-    with training.observer.task("training", plan.num_steps, "steps") as advance:
-        advance(training.done)
+    with training.observer.task("training", plan.num_steps, "steps", already=training.done) as advance:
         while training.done < plan.num_steps:
             started = time.monotonic()
             step = training.done + 1

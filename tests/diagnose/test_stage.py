@@ -1,0 +1,187 @@
+"""diagnose on run folders: finished, unfinished, failed, resumed, empty, damaged."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lorascope.cli.app import main
+from lorascope.diagnose.evidence import Evidence, read_evidence
+from lorascope.diagnose.stage import diagnose_run
+from lorascope.errors import RunError
+from lorascope.run.commit import write_json
+from lorascope.run.folder import RunFolder
+from lorascope.run.provenance import read_provenance
+from lorascope.run.records import rewrite_lines
+
+Synthetic = Callable[..., Evidence]
+Written = Callable[..., RunFolder]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Written:
+    """Write evidence as training leaves it: written(evidence, finished=True)."""
+
+    def write(evidence: Evidence, *, finished: bool = True, name: str = "run") -> RunFolder:
+        run = RunFolder(tmp_path / name)
+        write_json(run.config, {"base": {"id": "gpt2"}, "data": "rows.json"})
+        run.stage("train").mkdir()
+        rewrite_lines(run.steps, list(evidence.steps))
+        rewrite_lines(run.evals, list(evidence.evals))
+        if finished:
+            run.adapter.mkdir()
+            write_json(run.train_summary, {"steps": len(evidence.steps), "best_step": None})
+        return run
+
+    return write
+
+
+def test_a_finished_run_is_read_as_it_was_logged(
+    synthetic: Synthetic, falling_curve: Callable[..., list[float]], written: Written
+) -> None:
+    evidence = synthetic(falling_curve(9), falling_curve(9))
+    run = written(evidence)
+    found = read_evidence(run)
+    assert (found.steps, found.evals, found.state) == (evidence.steps, evidence.evals, "finished")
+    assert found.adapters == {"last": 80}
+    report = diagnose_run(run)
+    assert json.loads((run.stage("diagnose") / "report.json").read_text()) == report
+    assert read_provenance(run)["stages"]["diagnose"]["verdict"] == report["verdict"]
+
+
+def test_the_report_is_always_made_again(
+    synthetic: Synthetic, falling_curve: Callable[..., list[float]], written: Written
+) -> None:
+    evidence = synthetic(falling_curve(9), falling_curve(9))
+    run = written(dataclasses.replace(evidence, evals=evidence.evals[:3]))
+    assert diagnose_run(run)["num_evaluations"] == 3
+    rewrite_lines(run.evals, list(evidence.evals))
+    assert diagnose_run(run)["num_evaluations"] == 9
+
+
+def test_a_training_that_goes_on_is_read_as_far_as_it_goes_and_left_alone(
+    synthetic: Synthetic, falling_curve: Callable[..., list[float]], written: Written
+) -> None:
+    run = written(synthetic(falling_curve(9), falling_curve(9)), finished=False)
+    with run.evals.open("a") as file:
+        file.write('{"step": 90, "epo')  # the line that is being written
+    report = diagnose_run(run)
+    assert report["state"] == "unfinished" and report["num_evaluations"] == 9
+    assert report["step_to_ship"]["adapter"] is None
+    assert not run.provenance.exists()  # training writes it at its end; two writers would lose one record
+
+
+def failure_at(step: int) -> dict[str, Any]:
+    return {"step": step, "last_good_step": step - 1, "message": "the loss is not finite", "example_ids": []}
+
+
+def test_a_failed_training_says_so(
+    synthetic: Synthetic, falling_curve: Callable[..., list[float]], written: Written
+) -> None:
+    run = written(synthetic(falling_curve(6), falling_curve(6)), finished=False)
+    write_json(run.train_failure, failure_at(51))
+    report = diagnose_run(run)
+    assert (report["verdict"], report["state"]) == ("non_finite", "failed")
+
+
+def test_a_failure_that_a_resumed_training_got_past_is_history(
+    synthetic: Synthetic, falling_curve: Callable[..., list[float]], written: Written
+) -> None:
+    run = written(synthetic(falling_curve(6), falling_curve(6)), finished=False)
+    write_json(run.train_failure, failure_at(31))  # 50 steps are logged
+    assert diagnose_run(run)["verdict"] != "non_finite"
+
+
+def test_a_training_that_failed_in_its_first_step_is_diagnosed_without_any_log(
+    synthetic: Synthetic, written: Written
+) -> None:
+    run = written(Evidence(run="r"), finished=False)
+    write_json(run.train_failure, failure_at(1))
+    assert diagnose_run(run)["verdict"] == "non_finite"
+
+
+def test_the_best_adapter_of_an_unfinished_training_is_the_one_with_the_lowest_loss(
+    synthetic: Synthetic, written: Written
+) -> None:
+    curve = [0.0, -0.3, -0.5, -0.4, -0.3]
+    run = written(synthetic(curve, curve), finished=False)
+    run.adapter_best.mkdir()
+    assert read_evidence(run).adapters == {"best": 20}
+
+
+def test_a_run_that_was_never_trained_is_refused(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    write_json(run.config, {})
+    with pytest.raises(RunError, match='has not been through "train" yet'):
+        diagnose_run(run)
+    run.stage("train").mkdir()
+    with pytest.raises(RunError, match="nothing to diagnose yet"):
+        diagnose_run(run)
+
+
+def test_a_foreign_log_is_refused(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    write_json(run.config, {})
+    run.stage("train").mkdir()
+    run.steps.write_text('{"loss": 1.0}\n')
+    with pytest.raises(RunError, match="did not write"):
+        diagnose_run(run)
+
+
+def test_reading_a_run_needs_neither_torch_nor_transformers(
+    synthetic: Synthetic, falling_curve: Callable[..., list[float]], written: Written
+) -> None:
+    run = written(synthetic(falling_curve(9), falling_curve(9)))
+    code = (
+        "import sys; from lorascope.diagnose.stage import diagnose_run; "
+        "from lorascope.run.folder import RunFolder; diagnose_run(RunFolder(sys.argv[1] and "
+        "__import__('pathlib').Path(sys.argv[1]))); "
+        "print(sorted({'torch', 'transformers', 'peft', 'datasets'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(run.path)], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("fail_on", "status"), [(None, 0), ("critical", 0), ("warn", 1), ("info", 1)])
+def test_a_finding_of_the_named_severity_is_exit_status_1(
+    synthetic: Synthetic,
+    written: Written,
+    capsys: pytest.CaptureFixture[str],
+    fail_on: str | None,
+    status: int,
+) -> None:
+    # A flat run: "not learning" is a warning, and nothing is critical.
+    run = written(synthetic([0.0] * 9, [0.0] * 9))
+    extra = [] if fail_on is None else ["--fail-on", fail_on]
+    with pytest.raises(SystemExit) as stop:
+        main(["diagnose", str(run.path), "--json", *extra])
+    printed = json.loads(capsys.readouterr().out)
+    assert stop.value.code == status and printed["verdict"] == "not_learning"
+
+
+def test_an_unknown_severity_is_an_explained_error(
+    synthetic: Synthetic, written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = written(synthetic([0.0] * 9, [0.0] * 9))
+    with pytest.raises(SystemExit) as stop:
+        main(["diagnose", str(run.path), "--fail-on", "warning"])
+    assert stop.value.code == 1 and 'did you mean "warn"?' in capsys.readouterr().err
+
+
+def test_people_read_the_verdict_first_and_the_next_step_last(
+    synthetic: Synthetic, written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curve = [-0.04 * index for index in range(12)]
+    run = written(synthetic(curve, curve))
+    with pytest.raises(SystemExit):
+        main(["diagnose", str(run.path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("verdict: still improving - ")
+    assert "not judged:" in lines and lines[-1] == f"next: lorascope eval {run.path} --adapter last"
