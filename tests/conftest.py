@@ -12,7 +12,7 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before any test imports transformers or datasets
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-if "PYTEST_XDIST_WORKER" in os.environ:  # workers that each take all cores wait for one another most of the time
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers that each take all cores mostly wait for one another
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 END = "<|endoftext|>"

@@ -1,5 +1,6 @@
 """train: a checked dataset and a base model -> an adapter. This file is the training loop."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from lorascope.lm.adapter import save_adapter
 from lorascope.run.commit import committed_folder
 from lorascope.run.dataset import Example, content_hash, load_examples, load_splits
 from lorascope.run.folder import RunFolder, require
+from lorascope.run.lock import only_writer
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import StageClock, StageInputs, is_up_to_date
 from lorascope.run.recipe import recipe_values
@@ -85,7 +87,7 @@ def train_splits(
         The summary, as in train/summary.json.
 
     Raises:
-        RunError: A training is there already.
+        RunError: A training is there already, or going on in another process.
         NumericsError, Interrupted: As in `train_run`.
     """
     clock = StageClock()
@@ -94,17 +96,18 @@ def train_splits(
     if is_finished(run, inputs, overwrite=overwrite):
         observer.note("train is up to date")
         return read_json(run.train_summary)
-    make_room(run, overwrite=overwrite, resume=resume, ranks=ranks, observer=observer)
-    training = build_training(run, recipe, splits, inputs, ranks, observer)
-    if resume:
-        go_back(training)
-    with stop_requests() as request:
-        try:
-            _loop(training, request)
-        except NumericsError as error:
-            record_failure(training, error)
-            raise
-    return finish(training, inputs, clock)
+    with only_writer(run) if ranks.writes else contextlib.nullcontext():
+        make_room(run, overwrite=overwrite, resume=resume, ranks=ranks, observer=observer)
+        training = build_training(run, recipe, splits, inputs, ranks, observer)
+        if resume:
+            go_back(training)
+        with stop_requests() as request:
+            try:
+                _loop(training, request)
+            except NumericsError as error:
+                record_failure(training, error)
+                raise
+        return finish(training, inputs, clock)
 
 
 def is_finished(run: RunFolder, inputs: StageInputs, *, overwrite: bool) -> bool:
