@@ -194,7 +194,7 @@ class Run:
 
 
 def _overrides(settings: Settings) -> list[str]:
-    return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    return [f"{key}={json.dumps(value, default=str)}" for key, value in settings.items()]
 
 
 def _recipe(run: Run | Path | str, settings: Settings) -> tuple[RunFolder, Recipe]:
@@ -205,7 +205,7 @@ def _recipe(run: Run | Path | str, settings: Settings) -> tuple[RunFolder, Recip
 def run(
     *,
     data: Path | str,
-    base: str,
+    base: Path | str,
     out: Path | str,
     settings: Settings = _NONE,
     skip: tuple[str, ...] = (),
@@ -230,7 +230,7 @@ def run(
     """
     from lorascope.pipeline import run_all
 
-    values = with_overrides({"base": base, "data": str(data)}, _overrides(settings))
+    values = with_overrides({"base": str(base), "data": str(data)}, _overrides(settings))
     recipe = make_recipe(values, "arguments")
     run_all(RunFolder(Path(out)), recipe, skip=skip, overwrite=overwrite, resume=resume, observer=observer)
     return Run(out)
@@ -239,7 +239,7 @@ def run(
 def prepare(
     *,
     data: Path | str,
-    base: str,
+    base: Path | str,
     out: Path | str,
     settings: Settings = _NONE,
     overwrite: bool = False,
@@ -248,7 +248,7 @@ def prepare(
     """Turn instruction data into a tokenised dataset; see `run` for the arguments."""
     from lorascope.prepare.stage import prepare_run
 
-    values = with_overrides({"base": base, "data": str(data)}, _overrides(settings))
+    values = with_overrides({"base": str(base), "data": str(data)}, _overrides(settings))
     prepare_run(
         RunFolder(Path(out)), make_recipe(values, "arguments"), overwrite=overwrite, observer=observer
     )
@@ -320,6 +320,6 @@ def export(
 
 def report(run: Run | Path | str) -> Path:
     """Write the run's page; returns its path."""
-    from lorascope.report.stage import report_run
+    from lorascope.pipeline import report_current
 
-    return report_run(run.folder if isinstance(run, Run) else open_run(run))
+    return report_current(run.folder if isinstance(run, Run) else open_run(run))

@@ -77,6 +77,23 @@ def run_all(
     return results
 
 
+def report_current(run: RunFolder) -> Path:
+    """Write the run's page, after reading its signals anew, so that the two cannot contradict each other.
+
+    Args:
+        run: An existing run, however far it has come.
+
+    Returns:
+        RUN/report.html.
+    """
+    from lorascope.diagnose.stage import diagnose_run
+    from lorascope.report.stage import report_run
+
+    if run.steps.is_file() or run.evals.is_file():
+        diagnose_run(run)
+    return report_run(run)
+
+
 def _without_split(run: RunFolder, recipe: Recipe, observer: Observer) -> list[str]:
     """Stages that cannot run because nothing was held out; said aloud."""
     splits = read_json(run.prepare_report)["splits"]
@@ -121,7 +138,7 @@ def _short(value: Any) -> str:
 def _settled(run: RunFolder, recipe: Recipe) -> Recipe:
     """The recipe with what prepare has settled: later stages want its numbers, not "auto"."""
     stored = make_recipe(read_json(run.config), str(run.config))
-    return recipe.model_copy(update={"prepare": stored.prepare})
+    return recipe.model_copy(update={"prepare": stored.prepare, "base": stored.base, "data": stored.data})
 
 
 def train_checked(

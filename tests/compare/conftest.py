@@ -14,6 +14,7 @@ def make_adapter(base: Path, folder: Path, *, b_std: float = 0.02) -> Path:
 
     from lorascope.lm.adapter import attach_adapter, resolve_target_modules, save_adapter
     from lorascope.lm.load import load_tokenizer
+    from lorascope.run.commit import committed_folder
 
     model = AutoModelForCausalLM.from_pretrained(base)
     targets = resolve_target_modules("auto", model, str(base))
@@ -22,8 +23,10 @@ def make_adapter(base: Path, folder: Path, *, b_std: float = 0.02) -> Path:
     for name, parameter in peft_model.named_parameters():
         if "lora_B" in name and b_std:
             parameter.data.normal_(0, b_std, generator=draw)
-    folder.mkdir(parents=True)
-    save_adapter(peft_model, load_tokenizer(str(base)), folder)
+    with committed_folder(
+        folder
+    ) as staged:  # as training leaves it: with the hashes that later stages insist on
+        save_adapter(peft_model, load_tokenizer(str(base)), staged)
     return folder
 
 

@@ -73,7 +73,7 @@ def test_a_time_or_date_stays_text(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("0x10", 16), ("0o17", 15), ("0b11", 3), ("1_000", 1000), ("-3", -3), ("+7", 7)]
+    ("text", "value"), [("0x10", 16), ("0o17", 15), ("0b11", 3), ("1_000", 1000), ("+7", 7)]
 )
 def test_integers_in_every_notation_are_read(text: str, value: int, tmp_path: Path) -> None:
     assert read(tmp_path, f"base: gpt2\ndata: rows.json\nseed: {text}\n").seed == value

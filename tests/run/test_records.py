@@ -129,8 +129,14 @@ def test_a_json_record_that_is_missing_or_damaged_is_our_error(text: str | None,
 
 
 def test_a_json_record_is_read(tmp_path: Path) -> None:
-    (tmp_path / "report.json").write_text('{"a": [1, null]}')
-    assert read_json(tmp_path / "report.json") == {"a": [1, None]}
+    (tmp_path / "report.json").write_text('{"schema": 1, "a": [1, null]}')
+    assert read_json(tmp_path / "report.json") == {"schema": 1, "a": [1, None]}
+
+
+def test_json_that_is_no_record_of_ours_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(RunError, match="cannot be read"):
+        read_json(tmp_path / "report.json")
 
 
 def test_an_undefined_number_becomes_none_with_its_reason() -> None:

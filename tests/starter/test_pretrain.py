@@ -17,7 +17,7 @@ PLAN = pretrain.Plan(
     rows_per_step=2,
     row_tokens=32,
     warmup_steps=2,
-    decay_steps=2,
+    decay=((0, 1.0), (2, 1.0), (4, 0.0)),
     num_layers=1,
     width=16,
     num_heads=2,
@@ -45,7 +45,7 @@ def test_packed_rows_hold_every_document_and_its_end(tokenizer) -> None:
 
 
 def test_the_learning_rate_rises_stays_and_falls_to_nearly_zero() -> None:
-    plan = replace(PLAN, num_steps=10, warmup_steps=2, decay_steps=4, learning_rate=1.0)
+    plan = replace(PLAN, num_steps=10, decay=((0, 1.0), (6, 1.0), (8, 0.5), (10, 0.0)), learning_rate=1.0)
     assert [pretrain.learning_rate(step, plan) for step in range(10)] == [
         0.5,
         1,

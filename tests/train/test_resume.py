@@ -221,7 +221,7 @@ def test_resuming_past_a_damaged_checkpoint_comes_to_the_same_bytes(
     assert outcome(run) == outcome(straight)
 
 
-def test_when_all_checkpoints_are_damaged_each_is_named_before_training_starts_again(
+def test_when_all_checkpoints_are_damaged_nothing_is_thrown_away_without_being_told_to(
     ready_run: Any, train: Any, straight: RunFolder, outcome: Any, make_recorder: Any
 ) -> None:
     run = ready_run()
@@ -231,10 +231,14 @@ def test_when_all_checkpoints_are_damaged_each_is_named_before_training_starts_a
         damage(path / "state.json", "flipped")
     with pytest.raises(RunError, match="--resume"):  # they may yet be restored from a copy
         train(run)
+    before = sorted(path.relative_to(run.path) for path in run.stage("train").rglob("*"))
     recorder = make_recorder()
-    train(run, resume=True, observer=recorder)
+    with pytest.raises(RunError, match="none of the 2 checkpoints"):
+        train(run, resume=True, observer=recorder)
     named = [note.split()[1] for note in recorder.notes if "is passed over" in note]
     assert named == ["step-00000004", "step-00000002"]
+    assert sorted(path.relative_to(run.path) for path in run.stage("train").rglob("*")) == before
+    train(run, overwrite=True)
     assert outcome(run) == outcome(straight)
 
 

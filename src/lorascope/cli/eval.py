@@ -35,11 +35,13 @@ def evaluate(
             raise typer.BadParameter("give a RUN, or --base MODEL --adapter DIR --data DATA")
         chosen = None if adapter in ("last", "best") else adapter
         result = eval_without_run(base=base, adapter=chosen, data=data, settings=settings, observer=observer)
+    elif base is not None or data is not None:
+        raise typer.BadParameter("a RUN has its own base and data: give the RUN alone, or leave it out")
     else:
         from lorascope.eval.stage import eval_run
 
         folder = open_run(run)
-        recipe = recipe_of(folder, settings)
+        recipe = recipe_of(folder, settings, reads=("eval",))
         result = eval_run(folder, recipe, adapter=adapter, overwrite=overwrite, observer=observer)
     if as_json:
         print_json({"run": None if run is None else str(run), **result})

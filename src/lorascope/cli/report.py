@@ -12,10 +12,10 @@ def report(run: RunArgument, as_json: JsonOption = False) -> None:
     are on it; it needs no network and no other file.
     """
     from lorascope.cli.display import print_json
-    from lorascope.report.stage import report_run
+    from lorascope.pipeline import report_current
     from lorascope.run.folder import open_run
 
-    path = report_run(open_run(run))
+    path = report_current(open_run(run))
     if as_json:
         print_json({"run": str(run), "report": str(path), "bytes": path.stat().st_size})
     else:

@@ -18,6 +18,7 @@ from lorascope.compare.presence import adapter_presence
 from lorascope.compare.prompts import Prompt, encode_asked, prompt_of, read_prompts, seeded_order
 from lorascope.compare.record import Compared, prompt_facts, template_facts, write_compared
 from lorascope.errors import DataError, explain
+from lorascope.lm.fingerprint import base_identity
 from lorascope.lm.generate import Decoding
 from lorascope.lm.load import context_length
 from lorascope.lm.pair import Pair, load_pair
@@ -25,7 +26,8 @@ from lorascope.lm.template import Template, load_template
 from lorascope.run.commit import committed_folder, sha256_of
 from lorascope.run.current import store_sections
 from lorascope.run.dataset import Example, load_examples
-from lorascope.run.folder import RunFolder, adapter_of, require
+from lorascope.run.folder import RunFolder, require
+from lorascope.run.lineage import adapter_hash, trained_adapter
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import StageClock, StageInputs, is_up_to_date, read_provenance, record_stage
 from lorascope.run.records import read_json
@@ -87,7 +89,7 @@ def compare_run(
     """
     clock = StageClock()
     require(run.dataset, stage="prepare", run=run)
-    folder = adapter_of(run, adapter)
+    folder = trained_adapter(run, adapter)
     if prompts is not None:
         read_prompts(prompts)  # a wrong line is told before a model is loaded
     inputs = _inputs(run, recipe, folder, prompts)
@@ -123,7 +125,6 @@ def compare_run(
 
 
 def _inputs(run: RunFolder, recipe: Recipe, adapter: Path, prompts: Path | None) -> StageInputs:
-    weights = adapter / "adapter_model.safetensors"
     return StageInputs(
         stage="compare",
         settings={
@@ -134,7 +135,8 @@ def _inputs(run: RunFolder, recipe: Recipe, adapter: Path, prompts: Path | None)
         },
         hashes={
             "dataset": read_json(run.prepare_report)["dataset_sha256"],
-            "adapter": sha256_of(weights) if weights.is_file() else "missing",
+            "adapter": adapter_hash(adapter),
+            "base weights": base_identity(recipe.base.id, revision=recipe.base.revision),
             "prompts file": sha256_of(prompts) if prompts is not None else "none",
         },
     )

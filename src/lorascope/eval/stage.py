@@ -10,14 +10,16 @@ import numpy as np
 from lorascope.errors import ConfigError, explain, nearest
 from lorascope.eval.answers import Matched, answer_freely, answer_measures
 from lorascope.eval.measures import by_group, difference, split_measures
+from lorascope.lm.fingerprint import base_identity
 from lorascope.lm.generate import Decoding
 from lorascope.lm.pair import Pair, load_pair
 from lorascope.lm.score import ExampleScores, score_examples
 from lorascope.lm.template import Template, load_template
-from lorascope.run.commit import committed_folder, sha256_of, write_json
+from lorascope.run.commit import committed_folder, write_json
 from lorascope.run.current import store_sections
 from lorascope.run.dataset import IGNORE, Example, load_examples
-from lorascope.run.folder import RunFolder, adapter_of, require
+from lorascope.run.folder import RunFolder, require
+from lorascope.run.lineage import adapter_hash, trained_adapter
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import StageClock, StageInputs, is_up_to_date, read_provenance, record_stage
 from lorascope.run.records import read_json
@@ -88,9 +90,10 @@ def eval_run(
     """
     clock = StageClock()
     require(run.dataset, stage="prepare", run=run)
-    folder = adapter_of(run, adapter)
+    folder = trained_adapter(run, adapter)
     settings = {"eval": recipe.eval.model_dump(mode="json"), "base": recipe.base.id}
-    hashes = {"dataset": read_json(run.prepare_report)["dataset_sha256"], "adapter": _adapter_hash(folder)}
+    hashes = {"dataset": read_json(run.prepare_report)["dataset_sha256"], "adapter": adapter_hash(folder)}
+    hashes["base weights"] = base_identity(recipe.base.id, revision=recipe.base.revision)
     inputs = StageInputs(stage="eval", settings=settings, hashes=hashes)
     if is_up_to_date(run, inputs, overwrite=overwrite):
         observer.note("eval is up to date")
@@ -267,11 +270,6 @@ def write_evaluated(folder: Path, evaluated: Evaluated) -> None:
         if measures is not None:
             write_json(folder / f"{name}.json", measures)
             pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / f"{name}.parquet")
-
-
-def _adapter_hash(folder: Path) -> str:
-    weights = folder / "adapter_model.safetensors"
-    return sha256_of(weights) if weights.is_file() else "missing"
 
 
 def _refuse_unknown_group(group_by: str | None, texts: Mapping[str, ExampleText]) -> None:

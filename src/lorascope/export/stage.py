@@ -29,12 +29,13 @@ from lorascope.export.proof import (
     text_logits,
 )
 from lorascope.export.target import PROOF, holds_export, refuse_full_disk
-from lorascope.lm.adapter import WEIGHTS, read_adapter_config
+from lorascope.lm.adapter import read_adapter_config
 from lorascope.lm.pair import Pair, find_adapter
 from lorascope.lm.template import load_template
-from lorascope.run.commit import committed_folder, folder_problem, sha256_of, write_json, write_text
+from lorascope.run.commit import committed_folder, folder_problem, write_json, write_text
 from lorascope.run.dataset import load_examples, load_splits
-from lorascope.run.folder import RunFolder, adapter_of, require
+from lorascope.run.folder import RunFolder, require
+from lorascope.run.lineage import adapter_hash, trained_adapter
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import (
     StageClock,
@@ -81,7 +82,7 @@ def export_run(
     clock = StageClock()
     _refuse_unknown_dtype(dtype)
     require(run.dataset, stage="prepare", run=run)
-    folder = find_adapter(adapter_of(run, adapter))
+    folder = find_adapter(trained_adapter(run, adapter))
     lora = read_adapter_config(folder)
     inputs = _inputs(run, recipe, folder, dtype)
     earlier = _earlier(run, inputs, merged, overwrite=overwrite)
@@ -219,7 +220,7 @@ def _note(proof: dict[str, Any]) -> str | None:
 def _inputs(run: RunFolder, recipe: Recipe, adapter: Path, dtype: str) -> StageInputs:
     hashes = {
         "dataset": read_json(run.prepare_report)["dataset_sha256"],
-        "adapter": sha256_of(adapter / WEIGHTS),
+        "adapter": adapter_hash(adapter),
         "template": read_json(run.template)["sha256"],
     }
     return StageInputs(stage="export", settings={"base": recipe.base.id, "dtype": dtype}, hashes=hashes)

@@ -7,7 +7,10 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from lorascope.lm.find import find_base
+
 _SAMPLES = 4096
+_BLOCKS, _BLOCK_BYTES = 64, 4096
 # Not part of what a base model is: where it came from, how it was loaded, what training and generation set.
 _NOT_IDENTITY = (
     "_name_or_path",
@@ -40,6 +43,34 @@ def base_fingerprint(model: PreTrainedModel | torch.nn.Module) -> str:
         weight = weights[name]
         digest.update(f"\n{name} {list(weight.shape)} ".encode())
         digest.update(_sampled_bytes(weight.detach()))
+    return digest.hexdigest()
+
+
+def base_identity(base: str, *, revision: str | None = None) -> str:
+    """Tell one base model from another by its files, without loading them: cheap before every stage.
+
+    Args:
+        base: A folder or Hub name.
+        revision: Of a Hub model.
+
+    Returns:
+        The commit of a Hub model; of a folder a SHA-256 over name, size and 64 evenly spaced blocks of 4 KiB
+        of each weight file.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    found = find_base(base, revision=revision)
+    if found.commit is not None:
+        return found.commit
+    digest = hashlib.sha256()
+    for path in sorted(found.folder.glob("*.safetensors")):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size} ".encode())
+        with path.open("rb") as file:
+            for block in range(_BLOCKS):
+                file.seek(block * max(0, size - _BLOCK_BYTES) // (_BLOCKS - 1))
+                digest.update(file.read(_BLOCK_BYTES))
     return digest.hexdigest()
 
 

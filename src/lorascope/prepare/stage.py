@@ -22,7 +22,9 @@ from lorascope.prepare.write import write_dataset, write_dropped, write_texts
 from lorascope.run.commit import (
     MANIFEST,
     committed_folder,
+    disk_errors,
     is_leftover,
+    make_folder,
     remove_leftovers,
     sha256_of,
     write_json,
@@ -65,6 +67,9 @@ def prepare_run(
     """
     clock = StageClock()
     _refuse_foreign_folder(run)
+    recipe = recipe.model_copy(
+        update={"base": recipe.base.model_copy(update={"id": _lasting(recipe.base.id)})}
+    )
     source = _source(recipe)
     gathered = gather(source.data, observer)
     own = source.validation
@@ -99,9 +104,11 @@ def prepare_run(
     )
     report["unused_columns"] = sorted({*gathered.unused, *(held_out.unused if held_out else ())})
 
+    if "validation" not in splits:
+        observer.note("no validation split: nothing was held out, so nothing can be measured on new examples")
     dropped = [(gathered.file, one) for one in bad] + [(held_out.file, one) for one in mine_bad if held_out]
     dropped += _over_length_rows([*over, *mine_over], max_length)
-    run.path.mkdir(parents=True, exist_ok=True)
+    make_folder(run.path)
     remove_leftovers(run.path)
     with committed_folder(run.stage("prepare"), replace=True) as folder:
         write_dataset(folder / "dataset", splits)
@@ -124,7 +131,6 @@ def _resolved(recipe: Recipe, source: _Source, template: str, max_length: int) -
     return recipe.model_copy(
         update={
             "data": str(source.data.resolve()),
-            "base": recipe.base.model_copy(update={"id": _lasting(recipe.base.id)}),
             "prepare": recipe.prepare.model_copy(update=settled),
         }
     )
@@ -142,8 +148,9 @@ def _is_ours(path: Path) -> bool:
 
 
 def _refuse_foreign_folder(run: RunFolder) -> None:
-    if not run.path.exists() or run.config.is_file():
-        return
+    with disk_errors(run.path):
+        if not run.path.exists() or run.config.is_file():
+            return
     if not run.path.is_dir() or not all(_is_ours(path) for path in run.path.iterdir()):
         raise RunError(
             explain(

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lorascope.run.current import recipe_of
 from lorascope.run.folder import RunFolder
 from lorascope.run.provenance import read_provenance
+from lorascope.run.recipe import recipe_values
 from lorascope.run.records import EvalRecord, StepRecord, read_evals, read_json, read_lines, read_steps
 
 Json = dict[str, Any]
@@ -61,7 +63,7 @@ def gather_facts(run: RunFolder) -> Facts:
     """
     return Facts(
         name=run.name,
-        config=read_json(run.config),
+        config=recipe_values(recipe_of(run)),
         provenance=read_provenance(run),
         prepare=_maybe(run.prepare_report),
         check=_maybe(run.check_report),

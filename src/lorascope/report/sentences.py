@@ -36,7 +36,12 @@ def _what(facts: Facts) -> str:
     examples = facts.prepare["splits"]["train"]["examples"]
     source = f"{examples:,} examples of {facts.prepare['file']}"
     if facts.train is None:
-        return f"This run is to teach {base} with {source}; it has not been trained yet."
+        done = (
+            f"its training stopped after step {facts.steps[-1].step}"
+            if facts.steps
+            else "it has not been trained yet"
+        )
+        return f"This run is to teach {base} with {source}; {done}."
     adapter, own = facts.train["trainable_parameters"], facts.train["base_parameters"]
     return (
         f"A LoRA adapter of {adapter:,} parameters ({adapter / own:.1%} of its base, {base}) was trained "

@@ -1,6 +1,5 @@
 """report: a run folder -> report.html, one self-contained page; derived, so it is always made again."""
 
-import os
 from pathlib import Path
 
 from lorascope.pages.document import document, section
@@ -13,6 +12,7 @@ from lorascope.report.metrics import metrics_section
 from lorascope.report.sentences import model_name
 from lorascope.report.summary import first_screen
 from lorascope.report.trained import origin_section, trained_section
+from lorascope.run.commit import write_text
 from lorascope.run.folder import RunFolder
 
 
@@ -63,7 +63,5 @@ def report_run(run: RunFolder) -> Path:
         footer="Made by lorascope from the files of the run folder; nothing on this page comes from "
         "anywhere else.",
     )
-    staged = run.report.with_name(f".tmp-report-{os.getpid()}")
-    staged.write_text(page, encoding="utf-8")
-    staged.replace(run.report)
+    write_text(run.report, page)
     return run.report

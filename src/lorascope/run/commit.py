@@ -81,6 +81,16 @@ def _finish(staged: Path, target: Path, *, replace: bool, manifest: bool) -> Non
     shutil.rmtree(old, ignore_errors=True)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are not there yet.
+
+    Raises:
+        RunError: The disk refuses.
+    """
+    with disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Replace a JSON file in one step; NaN and infinity are refused.
 

@@ -2,24 +2,45 @@
 
 from collections.abc import Sequence
 
+from lorascope.errors import ConfigError, explain
 from lorascope.run.commit import write_json
 from lorascope.run.folder import RunFolder
 from lorascope.run.recipe import make_recipe, read_recipe_file, recipe_values, with_overrides
 from lorascope.run.sections import Recipe
 
 
-def recipe_of(run: RunFolder, overrides: Sequence[str] = ()) -> Recipe:
+def recipe_of(run: RunFolder, overrides: Sequence[str] = (), *, reads: Sequence[str] | None = None) -> Recipe:
     """Read config.json and lay `--set` over it.
 
     Args:
         run: An existing run.
         overrides: Each "section.key=value".
+        reads: Sections that the command reads; a change of another one is refused, since nothing would read
+            it. None allows all.
 
     Returns:
         The recipe; it is stored by the stage that uses it, once that is done.
+
+    Raises:
+        ConfigError: A setting is wrong, or belongs to another stage.
     """
-    values = with_overrides(read_recipe_file(run.config), overrides)
-    return make_recipe(values, where=str(run.config) if not overrides else f"{run.config} and --set")
+    stored = read_recipe_file(run.config)
+    recipe = make_recipe(
+        with_overrides(stored, overrides),
+        where=str(run.config) if not overrides else f"{run.config} and --set",
+    )
+    for override in overrides if reads is not None else ():
+        section = override.partition("=")[0].partition(".")[0].strip()
+        if section not in (reads or ()) and getattr(recipe, section) != getattr(make_recipe(stored), section):
+            raise ConfigError(
+                explain(
+                    f'--set "{override}" changes a setting that this command does not read',
+                    where="command line, --set",
+                    why=f'"{section}" was settled when the run was prepared, or belongs to another stage',
+                    fix=f"settings that count here: {', '.join(reads or ())}",
+                )
+            )
+    return recipe
 
 
 def store_sections(run: RunFolder, recipe: Recipe, *sections: str) -> None:

@@ -172,6 +172,9 @@ def rewrite_lines(path: Path, records: list[Any]) -> None:
     write_text(path, "".join(_line(record) for record in records))
 
 
+_OURS = ("report.json", "summary.json", "base.json", "adapter.json")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON record of ours.
 
@@ -180,8 +183,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(value, dict):
-            raise ValueError("not an object")
+        if not isinstance(value, dict) or (path.name in _OURS and "schema" not in value):
+            raise ValueError("not a record of ours")
     except (OSError, ValueError) as error:
         raise RunError(
             explain(

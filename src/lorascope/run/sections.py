@@ -102,7 +102,7 @@ class LoraSection(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout on the adapter's input in training."""
 
-    target_modules: Auto | tuple[str, ...] = "auto"
+    target_modules: Auto | Annotated[tuple[str, ...], Field(min_length=1)] = "auto"
     """Layers that get an adapter, by the end of their name. `auto` is every linear layer but the head."""
 
 
@@ -120,7 +120,7 @@ class TrainSection(Section):
     """Token budget of one forward and backward pass, padding included. `auto` is 4,096, or 16,384 on an
     accelerator; an example longer than the budget gets a pass of its own."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    learning_rate: Annotated[float, Field(gt=0, le=1e30)] = 2e-4
     """Peak learning rate of AdamW."""
 
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -209,7 +209,7 @@ class Recipe(Section):
     data: str = Field(min_length=1)
     """Instruction data: a JSON, JSON Lines, CSV or Parquet file."""
 
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """One seed for the split, the adapter's initial weights, the order of examples and sampling."""
 
     prepare: PrepareSection = PrepareSection()

@@ -7,7 +7,6 @@ import argparse
 import copy
 import json
 import platform
-import time
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -65,9 +64,9 @@ def make_base(
     from lorascope.starter import pretrain
     from lorascope.starter.tokenizer import train_tokenizer
 
-    start = time.perf_counter()
     plan = pretrain.Plan(seed=seed)
-    plan = plan if num_steps is None else replace(plan, num_steps=num_steps)
+    if num_steps is not None:
+        plan = replace(plan, num_steps=num_steps, decay=((0, 1.0), (num_steps, 0.0)))
     texts = list(marked_documents(seed, num_documents + NUM_HELD_OUT))
     texts, unseen = texts[:num_documents], [text.replace(MARK, "") for text in texts[num_documents:]]
     tokenizer = train_tokenizer(
@@ -102,7 +101,6 @@ def make_base(
         "num_parameters": model.num_parameters(),
         "plan": asdict(plan),
         "training_s": progress.curve[-1]["seconds"],
-        "duration_s": round(time.perf_counter() - start, 1),
         "curve": progress.curve,
         **measured(out / "base", unseen, seed),
     }

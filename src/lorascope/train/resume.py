@@ -40,6 +40,15 @@ def make_room(run: RunFolder, *, overwrite: bool, resume: bool, ranks: Ranks, ob
     checkpoint, passed_over = newest_checkpoint(run.checkpoints) if resume else (None, [])
     for sentence in passed_over:
         observer.note(sentence)
+    if resume and steps and checkpoint is None and not overwrite:
+        raise RunError(
+            explain(
+                f"none of the {len(steps)} checkpoints can be used: {passed_over[0]}",
+                where=str(run.checkpoints),
+                why="what is left of the training would be thrown away by starting again",
+                fix="restore the checkpoints from a copy, or add --overwrite to start again",
+            )
+        )
     ranks.wait()  # every process has looked before one of them changes anything
     if ranks.writes:
         if folder.exists() and checkpoint is None:

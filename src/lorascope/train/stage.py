@@ -7,7 +7,9 @@ from typing import Any
 
 from lorascope.errors import NumericsError, RunError, explain
 from lorascope.lm.adapter import save_adapter
+from lorascope.lm.fingerprint import base_identity
 from lorascope.run.commit import committed_folder
+from lorascope.run.current import store_sections
 from lorascope.run.dataset import Example, content_hash, load_examples, load_splits
 from lorascope.run.folder import RunFolder, require
 from lorascope.run.lock import only_writer
@@ -98,6 +100,8 @@ def train_splits(
         return read_json(run.train_summary)
     with only_writer(run) if ranks.writes else contextlib.nullcontext():
         make_room(run, overwrite=overwrite, resume=resume, ranks=ranks, observer=observer)
+        if ranks.writes:  # so that --resume alone goes on with what was asked for
+            store_sections(run, recipe, "base", "seed", "lora", "train")
         training = build_training(run, recipe, splits, inputs, ranks, observer)
         if resume:
             go_back(training)
@@ -131,7 +135,10 @@ def training_inputs(
     """
     values = recipe_values(recipe)
     settings = {"base": values["base"], "seed": recipe.seed, "lora": values["lora"], "train": values["train"]}
-    hashes = {"dataset": content_hash(splits.items())}
+    hashes = {
+        "dataset": content_hash(splits.items()),
+        "base weights": base_identity(recipe.base.id, revision=recipe.base.revision),
+    }
     return StageInputs(
         stage="train", settings=settings, hashes=hashes | ({"template": template} if template else {})
     )

@@ -1,0 +1,70 @@
+"""What is measured is what was trained: changed adapters, data and base models are refused, not scored."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lorascope.errors import RunError
+from lorascope.run.folder import RunFolder
+from lorascope.run.lineage import adapter_hash, trained_adapter
+
+
+@pytest.fixture
+def run(finished_run: Any, tmp_path: Path) -> RunFolder:
+    shutil.copytree(finished_run.path, tmp_path / "copy")
+    return RunFolder(tmp_path / "copy")
+
+
+def test_the_runs_own_adapter_is_vouched_for(run: RunFolder) -> None:
+    assert trained_adapter(run, "last") == run.adapter
+
+
+def test_an_adapter_whose_alpha_was_edited_is_refused(run: RunFolder) -> None:
+    path = run.adapter / "adapter_config.json"
+    before = adapter_hash(run.adapter)
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "lora_alpha": 64}))
+    assert adapter_hash(run.adapter) != before
+    with pytest.raises(RunError, match=r"adapter_config\.json"):
+        trained_adapter(run, "last")
+
+
+def test_data_prepared_again_after_training_is_refused(run: RunFolder) -> None:
+    report = json.loads(run.prepare_report.read_text())
+    run.prepare_report.write_text(json.dumps({**report, "dataset_sha256": "0" * 64}))
+    with pytest.raises(RunError, match="prepared again after this adapter was trained"):
+        trained_adapter(run, "best")
+
+
+def test_an_interrupted_training_names_resume(run: RunFolder) -> None:
+    shutil.rmtree(run.adapter)
+    with pytest.raises(RunError, match="--resume"):
+        trained_adapter(run, "last")
+
+
+def test_a_base_model_exchanged_in_place_makes_its_stages_stale(
+    run: RunFolder, finished_run: Any, tmp_path: Path
+) -> None:
+    from lorascope.lm.fingerprint import base_identity
+    from lorascope.pipeline import train_checked
+    from lorascope.run.current import recipe_of
+
+    recipe = recipe_of(run)
+    other = tmp_path / "base"
+    shutil.copytree(recipe.base.id, other)
+    assert base_identity(str(other)) == base_identity(
+        recipe.base.id
+    )  # the same files elsewhere are the same model
+    weights = other / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert base_identity(str(other)) != base_identity(recipe.base.id)
+    config = json.loads(run.config.read_text())
+    config["base"]["id"] = str(other)
+    run.config.write_text(json.dumps(config))
+    with pytest.raises(RunError, match="base weights has changed"):
+        train_checked(run, recipe_of(run))
