@@ -77,7 +77,7 @@ def test_after_a_divergence_a_smaller_learning_rate_needs_overwrite(
         train(run, EXTREME)
     with pytest.raises(RunError, match="--overwrite"):
         train(run)
-    train(run, overwrite=True)
+    train(run, "train.learning_rate=0.01", overwrite=True)  # what was asked for last stands in config.json
     assert not run.train_failure.exists()
     assert outcome(run) == outcome(straight)
 

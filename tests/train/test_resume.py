@@ -1,5 +1,6 @@
 """A training that was stopped anywhere and resumed equals one that was not, bit for bit."""
 
+import json
 import os
 import shutil
 import signal
@@ -287,3 +288,14 @@ def test_a_process_killed_twice_resumes_to_the_same_bytes(
         process.wait()
     train(run, resume=True)
     assert outcome(run) == outcome(straight)
+
+
+def test_resume_alone_goes_on_with_the_settings_that_were_asked_for(
+    ready_run: Any, train: Any, make_recorder: Any
+) -> None:
+    run = ready_run()
+    with pytest.raises(Unplugged):
+        train(run, "train.weight_decay=0.5", observer=make_recorder(stop_after(5)))
+    summary = train(run, resume=True)  # no settings named again
+    assert summary["steps"] == 12
+    assert json.loads(run.config.read_text())["train"]["weight_decay"] == 0.5
