@@ -285,7 +285,7 @@ def test_a_process_killed_twice_resumes_to_the_same_bytes(
         process = start(run, *arguments)
         wait_for_steps(run, count, process)
         process.kill()
-        process.wait()
+        process.communicate()
     train(run, resume=True)
     assert outcome(run) == outcome(straight)
 

@@ -52,7 +52,7 @@ def _of_run(run: Any, settings: list[str]) -> tuple[dict[str, Any], str]:
     from lorascope.run.folder import open_run
 
     open_run(run.path)
-    recipe = recipe_of(run, settings, reads=("check",))
+    recipe = recipe_of(run, settings, reads=("base", "check"))
     return check_run(run, recipe, observer=TerminalObserver()), recipe.base.id
 
 

@@ -74,7 +74,7 @@ def compare(
                 "--base, --data and --out are for comparing without a RUN, which has its own"
             )
         folder = open_run(run)
-        recipe = recipe_of(folder, settings, reads=("compare", "eval"))
+        recipe = recipe_of(folder, settings, reads=("base", "compare", "eval"))
         result = compare_run(
             folder, recipe, adapter=adapter, prompts=prompts, overwrite=overwrite, observer=observer
         )

@@ -41,7 +41,7 @@ def evaluate(
         from lorascope.eval.stage import eval_run
 
         folder = open_run(run)
-        recipe = recipe_of(folder, settings, reads=("eval",))
+        recipe = recipe_of(folder, settings, reads=("base", "eval"))
         result = eval_run(folder, recipe, adapter=adapter, overwrite=overwrite, observer=observer)
     if as_json:
         print_json({"run": None if run is None else str(run), **result})

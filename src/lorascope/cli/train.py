@@ -30,7 +30,7 @@ def train(
     from lorascope.train.signals import Interrupted
 
     folder = open_run(run)
-    recipe = recipe_of(folder, settings, reads=("lora", "train", "check"))
+    recipe = recipe_of(folder, settings, reads=("base", "lora", "train", "check"))
     try:
         summary = train_checked(
             folder, recipe, overwrite=overwrite, resume=resume, observer=TrainingObserver()
