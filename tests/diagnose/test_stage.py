@@ -35,7 +35,7 @@ def written(tmp_path: Path) -> Written:
         rewrite_lines(run.evals, list(evidence.evals))
         if finished:
             run.adapter.mkdir()
-            write_json(run.train_summary, {"steps": len(evidence.steps), "best_step": None})
+            write_json(run.train_summary, {"schema": 1, "steps": len(evidence.steps), "best_step": None})
         return run
 
     return write
