@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from lorascope import errors
-from lorascope.errors import DataError, LorascopeError, apart, explain, nearest, parts, together
+from lorascope.errors import DataError, LorascopeError, apart, command, explain, nearest, parts, together
 
 PARENTS = {
     "ConfigError": ValueError,
@@ -23,6 +23,11 @@ def test_every_error_is_ours_and_has_a_stdlib_parent_and_pickles(name: str, stdl
     assert isinstance(error, stdlib_parent)
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), again.message, str(again)) == (type(error), "what went wrong", "what went wrong")
+
+
+def test_a_command_is_quoted_where_a_shell_would_read_it_otherwise() -> None:
+    assert command("check", "runs/first", "--show", 3) == "lorascope check runs/first --show 3"
+    assert command("check", "my runs/a;b") == "lorascope check 'my runs/a;b'"
 
 
 def test_the_tree_in_the_module_docstring_names_every_error() -> None:

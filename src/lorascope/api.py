@@ -17,7 +17,7 @@ from typing import Any
 
 from lorascope.errors import RunError, explain, nearest
 from lorascope.run.current import recipe_of
-from lorascope.run.folder import RunFolder, adapter_of, open_run
+from lorascope.run.folder import RunFolder, adapter_of, command_for, open_run
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.recipe import make_recipe, with_overrides
 from lorascope.run.records import read_json
@@ -157,7 +157,7 @@ class Run:
                     f'the run has not been through "{stage}" yet',
                     where=str(folder),
                     why="its results are read from there",
-                    fix=f"ls.{stage}({str(self.path)!r}), or: lorascope {stage} {self.path}",
+                    fix=f"ls.{stage}({str(self.path)!r}), or: {command_for(self.folder, stage)}",
                 )
             )
         return Record({name: read_json(folder / file) for name, file in files.items()}, stage)

@@ -14,6 +14,7 @@ Anything else that escapes is a bug and keeps its traceback.
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable
 
 
@@ -85,6 +86,18 @@ def nearest(wanted: str, available: Iterable[str], *, most: int = 12) -> str:
     by_folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(wanted.casefold(), list(by_folded), n=1, cutoff=0.6)
     return f'did you mean "{by_folded[close[0]]}"? {listing}' if close else listing
+
+
+def command(*words: object) -> str:
+    """Write a lorascope command that a shell takes as it stands.
+
+    Args:
+        words: Stage, paths and options, as in `command("check", run.path)`.
+
+    Returns:
+        "lorascope check 'my runs/first'": a word with spaces or characters that shells read is quoted.
+    """
+    return shlex.join(["lorascope", *(str(word) for word in words)])
 
 
 def together(messages: Iterable[str]) -> str:

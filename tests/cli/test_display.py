@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lorascope.cli.display import Meter, TerminalObserver, TrainingObserver, choices, duration
+from lorascope.cli.display import Meter, TerminalObserver, TrainingObserver, duration
 from lorascope.run.records import EvalRecord, SetScore, StepRecord
 
 
@@ -19,11 +19,6 @@ def _evaluation(step: int, validation: SetScore | None) -> EvalRecord:
 
 def test_durations_are_written_as_people_say_them() -> None:
     assert [duration(s) for s in (0.4, 59.4, 200, 7500)] == ["0 s", "59 s", "3 min 20 s", "2 h 05 min"]
-
-
-def test_a_loss_is_told_as_a_choice_among_tokens() -> None:
-    assert choices(2.158) == "8.7"  # exp(2.158) = 8.654
-    assert choices(6.9078) == "1,000"  # exp(6.9078) = 1,000.0
 
 
 def test_a_meter_tells_rate_and_time_left_without_what_was_done_before(

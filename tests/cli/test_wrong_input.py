@@ -189,6 +189,27 @@ CASES = [
         f"{PREPARE} --set prepare.template=chat",
         ("needs a tokenizer with a chat template",),
     ),
+    Wrong("a_value_for_a_section", f"{PREPARE} --set lora=3", ("lora is a section", "as in lora.rank=16")),
+    Wrong("a_number_for_the_base", f"{PREPARE} --set base=3", ("the base model is named by text",)),
+    Wrong("all_as_validation", f"{PREPARE} --set prepare.validation=1.0", ("a share is below 1",)),
+    Wrong("unknown_eval_split", f"{PREPARE} --set eval.split=valdation", ('did you mean "validation"?',)),
+    Wrong(
+        "unknown_compare_split", f"{PREPARE} --set compare.split=tarin", ("compare.split", 'mean "train"?')
+    ),
+    Wrong("no_test_split", f"{PREPARE} --set eval.split=test", ("prepare.test is 0",)),
+    Wrong(
+        "unknown_split_of_a_run",
+        "run rows.json --base {alpaca} --out runs/new --set eval.split=valdation",
+        ('did you mean "validation"?',),
+    ),
+    Wrong(
+        "unknown_check_to_prepare", f"{PREPARE} --set check.allow=[overlaps]", ('did you mean "overlap"?',)
+    ),
+    Wrong(
+        "a_learning_rate_beyond_float32",
+        f"{PREPARE} --set train.learning_rate=3e38",
+        ("less than or equal to 1e+30",),
+    ),
     # The base model
     Wrong("no_base_folder", "prepare rows.json --base ./modle --out runs/new", ("./modle",)),
     Wrong("a_file_as_base", "prepare rows.json --base rows.json --out runs/new", ('"rows.json" is a file',)),
@@ -247,7 +268,25 @@ CASES = [
         ("is damaged: template.json is missing",),
         remove("runs/first/prepare/template.json"),
     ),
-    Wrong("broken_config", "check runs/first", ("config.json",), file("runs/first/config.json", '{"base": ')),
+    *(
+        Wrong(
+            f"broken_config_{command}",
+            f"{command} runs/first",
+            (
+                "config.json",
+                "prepare the run again with its settings: "
+                "lorascope prepare DATA --base MODEL --out runs/first --overwrite",
+            ),
+            file("runs/first/config.json", '{"base": '),
+        )
+        for command in ("check", "train", "eval")
+    ),
+    Wrong("negative_show", "check runs/first --show -1", ("--show -1 is no number of examples",)),
+    Wrong(
+        "home_of_nobody",
+        "check ~nobody-of-this-name/runs/first",
+        ('"~nobody-of-this-name/runs/first" lies in the home folder of nobody',),
+    ),
     Wrong(
         "config_of_something_else",
         "check runs/first",

@@ -113,6 +113,12 @@ def test_what_validation_can_see_is_said_with_the_rows_that_would(synthetic: Syn
     assert found.evidence["rows_needed"] == int(np.ceil(100 * (2.8 * stderr / (0.01 * loss)) ** 2))
 
 
+def test_what_was_seen_was_not_too_small_to_be_seen(synthetic: Synthetic) -> None:
+    # A fall of 0.5 nats in four evaluations, while the rows show 2.8 standard errors of about 0.03.
+    falling = [0.0, -0.1, -0.3, -0.5, -0.6]
+    assert resolution(synthetic(falling, falling, rows=100)) is None
+
+
 def test_rows_that_do_not_exist_are_not_asked_for() -> None:
     few = Evidence(run="r", prepare={"kept": 300}, config={"base": {"id": "gpt2"}, "data": "d.json"})
     assert hold_out_more(few, 150).endswith("d.json --base gpt2 --out r-wider --set prepare.validation=150")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -52,6 +53,23 @@ def test_a_finished_run_is_read_as_it_was_logged(
     report = diagnose_run(run)
     assert json.loads((run.stage("diagnose") / "report.json").read_text()) == report
     assert read_provenance(run)["stages"]["diagnose"]["verdict"] == report["verdict"]
+
+
+def test_an_adapter_that_eval_measured_otherwise_than_training_is_found(
+    finished_run: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(finished_run.path, tmp_path / "copy")
+    run = RunFolder(tmp_path / "copy")
+    report = diagnose_run(run)
+    assert not [one for one in report["findings"] if one["rule"] == "rescored"]
+    assert not [
+        one for one in report["rules_not_run"] if one["rule"] == "rescored"
+    ]  # it ran, and all is well
+    path = run.stage("eval") / "adapter.json"
+    measured = json.loads(path.read_text())
+    write_json(path, {**measured, "eval_loss": measured["eval_loss"] * 1.001})
+    (found,) = [one for one in diagnose_run(run)["findings"] if one["rule"] == "rescored"]
+    assert found["severity"] == "warn"
 
 
 def test_the_report_is_always_made_again(

@@ -55,6 +55,27 @@ def test_every_command_of_the_docs_runs_as_written(
     )
 
 
+@pytest.mark.xdist_group("docs")
+def test_the_five_minutes_of_the_readme_run_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # "gpt2" is a folder here, so that the commands need no network.
+    _load("refresh").make_ready(tmp_path)
+    (tmp_path / "starter-base").rename(tmp_path / "gpt2")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [
+        line for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) for line in block.splitlines()
+    ]
+    commands = [shlex.join(words) for line in lines if (words := shlex.split(line, comments=True))]
+    ours = [command for command in commands if command.startswith("lorascope ")]
+    assert len(ours) == 10  # doctor, run, and the eight stages
+    for command in ours:
+        assert _run(command) == 0, f"{command}\n{capsys.readouterr().err}"
+    others = {command.split()[0] for command in commands} - {"lorascope"}
+    assert others == {"make", "pip"}  # CI calls the make targets, test_wheel.py installs by pip
+
+
 def test_settings_and_commands_pages_are_what_the_code_says() -> None:
     done = subprocess.run(
         [sys.executable, str(DOCS / "generate.py"), "--check"], capture_output=True, text=True

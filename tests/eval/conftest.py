@@ -28,6 +28,7 @@ def trained_run(alpaca_base: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             "input": "",
             "output": "The number is " + f"{n} " * (1 + n % 5),
             "family": "odd" if n % 2 else "even",
+            "half": "low" if n < 20 else "high",
         }
         for n in range(40)
     ]

@@ -94,11 +94,21 @@ def test_the_record_names_what_decides_it(own_run: RunFolder, evaluate: Any) -> 
 
 def test_groups_are_the_parts_of_the_whole(own_run: RunFolder, evaluate: Any) -> None:
     adapter = evaluate(own_run, "eval.group_by=family")["adapter"]
-    groups = adapter["by_group"]
+    groups = adapter["by_group"]["family"]
     assert set(groups) == {"even", "odd"}
     assert sum(one["num_examples"] for one in groups.values()) == 8
     weighed = sum(one["eval_loss"] * one["supervised_tokens"] for one in groups.values())
     assert weighed / adapter["supervised_tokens"] == pytest.approx(adapter["eval_loss"], rel=1e-9)
+
+
+def test_several_columns_give_a_breakdown_each(own_run: RunFolder, evaluate: Any) -> None:
+    settings = ("eval.group_by=[family,half]", "eval.generate=4", "eval.max_new_tokens=2")
+    adapter = evaluate(own_run, *settings)["adapter"]
+    for by_column, total in ((adapter["by_group"], 8), (adapter["answers"]["by_group"], 4)):
+        assert list(by_column) == ["family", "half"]
+        assert set(by_column["half"]) <= {"low", "high"}
+        for groups in by_column.values():
+            assert sum(one["num_examples"] for one in groups.values()) == total
 
 
 def test_an_unknown_group_is_refused_with_the_near_name(own_run: RunFolder, evaluate: Any) -> None:

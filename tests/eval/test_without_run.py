@@ -10,8 +10,8 @@ import pytest
 from lorascope.cli.app import main
 from lorascope.errors import DataError
 from lorascope.eval.measures import by_group, split_measures
-from lorascope.pipeline import eval_without_run
 from lorascope.run.folder import RunFolder
+from lorascope.without_run import eval_without_run
 
 
 def save_foreign(folder: Path, rows: list[dict[str, Any]], **splits: list[int]) -> Path:
@@ -100,6 +100,25 @@ def test_a_raw_file_is_prepared_as_prepare_would(
     num_bytes = sum(len(row["output"].encode()) for row in rows[:10])
     nats = result["adapter"]["eval_loss"] * result["adapter"]["supervised_tokens"]
     assert result["adapter"]["bits_per_byte"] == pytest.approx(nats / (math.log(2) * num_bytes), rel=1e-9)
+
+
+def test_every_row_of_a_raw_file_is_measured_and_what_cannot_be_is_said(
+    alpaca_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # 39 short rows, one of about 300 tokens (training's "auto" would cut it off as the longest 0.5 %), one
+    # beyond the base's 512 positions, one without an answer.
+    rows = [{"instruction": f"Say {n}.", "input": "", "output": f"{n}"} for n in range(39)]
+    rows.append({"instruction": "Count.", "input": "", "output": "1 2 " * 70})
+    rows.append({"instruction": "Count on.", "input": "", "output": "1 2 " * 2000})
+    rows.append({"instruction": "Say nothing.", "input": "", "output": None})
+    (tmp_path / "some.json").write_text(json.dumps(rows))
+    with pytest.raises(SystemExit) as stopped:
+        main(["eval", "--base", str(alpaca_base), "--data", str(tmp_path / "some.json"), "--json"])
+    assert stopped.value.code == 0
+    out, err = capsys.readouterr()
+    base = json.loads(out)["base"]
+    assert (base["split"], base["num_examples"]) == ("whole file", 40)
+    assert "measured: 40 of 42 rows; left out: 1 malformed, 1 longer than 512 tokens" in err
 
 
 def test_one_example_has_a_loss_and_no_interval_and_says_why(

@@ -5,7 +5,7 @@ import pytest
 
 from lorascope.errors import DataError
 from lorascope.prepare.gather import gather, refuse_too_many_bad
-from lorascope.run.progress import SILENT
+from lorascope.run.progress import SILENT, Observer
 
 GOOD = {"instruction": "a", "output": "b"}
 BAD = {"instruction": "a", "output": ""}
@@ -38,6 +38,21 @@ def test_columns_that_nothing_is_learnt_from_are_named(write_rows: Callable[...,
 def test_two_files_of_one_name_can_be_told_apart(write_rows: Callable[..., Path]) -> None:
     gathered = gather(write_rows([GOOD], "rows.json"), SILENT, name="validation/rows.json")
     assert gathered.conversations[0].example_id == "validation/rows.json#1"
+
+
+def test_a_csv_without_commas_is_read_and_said_to_be_one(tmp_path: Path) -> None:
+    class Listener(Observer):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    notes: list[str] = []
+    (tmp_path / "rows.csv").write_text("instruction;output\na, b;c\n")
+    gathered = gather(tmp_path / "rows.csv", Listener())
+    assert [message.content for message in gathered.conversations[0].messages] == ["a, b", "c"]
+    assert notes == ["note: the columns of rows.csv are separated by semicolons, and read so"]
+    (tmp_path / "rows.csv").write_text("instruction,output\na,c\n")
+    gather(tmp_path / "rows.csv", Listener())
+    assert len(notes) == 1
 
 
 def test_a_file_of_values_without_columns_shows_the_first(write_rows: Callable[..., Path]) -> None:

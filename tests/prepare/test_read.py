@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -5,7 +7,7 @@ from typing import Any
 import pytest
 
 from lorascope.errors import DataError
-from lorascope.prepare.read import BadRow, SourceRow, excerpt_of, read_rows
+from lorascope.prepare.read import BadRow, SourceRow, excerpt_of, read_rows, unusual_delimiter
 
 ROWS = [{"instruction": f"Say {number}.", "input": "", "output": f"{number}!"} for number in range(3)]
 
@@ -92,6 +94,32 @@ def test_a_line_separator_inside_a_text_ends_no_line(tmp_path: Path) -> None:
 def test_values_that_look_odd_but_are_json_are_kept(tmp_path: Path) -> None:
     values = [{"a": -0.0, "b": 10**30}, {}, {"": ""}, None, 3, "text", [], True]
     assert [value for _, value in read(tmp_path, lines_of(values), "rows.jsonl")] == values
+
+
+SEPARATED = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
+@pytest.mark.parametrize("delimiter", SEPARATED)
+def test_columns_are_found_whatever_separates_them(delimiter: str, name: str, tmp_path: Path) -> None:
+    rows = [["instruction", "input", "output"], ["Say, a;b|c.", "", "two\nlines"], ["x", "y", "z"]]
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows(rows)
+    found = read(tmp_path, text.getvalue(), name)
+    assert found == [(2, dict(zip(rows[0], rows[1], strict=True))), (4, dict(zip(*rows[::2], strict=True)))]
+    usual = "," if name == "rows.csv" else "\t"
+    assert unusual_delimiter(tmp_path / name) == (None if delimiter == usual else SEPARATED[delimiter])
+
+
+def test_a_header_that_its_kind_can_read_is_read_by_its_kind(tmp_path: Path) -> None:
+    # More bars than commas, and a comma all the same.
+    found = read(tmp_path, "instruction,output (a|b|c|d)\nx|y,z\n", "rows.csv")
+    assert found == [(2, {"instruction": "x|y", "output (a|b|c|d)": "z"})]
+
+
+def test_a_single_column_stays_one(tmp_path: Path) -> None:
+    assert read(tmp_path, "text\na;b\n", "rows.csv") == [(2, {"text": "a;b"})]
+    assert unusual_delimiter(tmp_path / "rows.csv") is None
 
 
 # Bad rows

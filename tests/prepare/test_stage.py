@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lorascope.cli.prepare import summary
 from lorascope.errors import ConfigError, DataError, ModelError, RunError
 from lorascope.prepare import stage
 from lorascope.prepare.stage import prepare_run
@@ -265,6 +266,27 @@ def test_a_validation_file_of_ones_own_is_used_whole_and_its_leaks_are_counted(
         "pairs": [["held.json#1", "run.json#4"]],
     }
     assert report["held_out_file"] == {"file": "held.json", "rows_read": 3}
+    assert (report["rows_read"], report["kept"]) == (23, 23)  # of both files
+
+
+def test_rows_of_both_files_are_counted_where_some_are_dropped(
+    make_run: Make, write_rows: Callable[..., Path], alpaca_rows: Rows, alpaca_base: Path
+) -> None:
+    bad = {"instruction": "", "output": "x"}
+    held = write_rows([*alpaca_rows(4), bad], "held.json")
+    report = report_of(make_run([*alpaca_rows(20), bad, bad], alpaca_base, f"prepare.validation={held}"))
+    assert (report["rows_read"], report["kept"], report["dropped"]["malformed"]) == (27, 24, 3)
+    assert summary(report)[0] == (
+        "read run.json as Alpaca rows: 22 rows, and held.json for validation: 5 rows; 24 of 27 kept "
+        "(train 20, validation 4)"
+    )
+
+
+def test_rows_of_one_file_are_counted_in_a_few_words(
+    make_run: Make, alpaca_rows: Rows, alpaca_base: Path
+) -> None:
+    report = report_of(make_run(alpaca_rows(20), alpaca_base))
+    assert summary(report)[0] == "read run.json as Alpaca rows: 20 rows, 20 kept (train 18, validation 2)"
 
 
 def test_two_files_of_one_name_give_every_example_an_id_of_its_own(

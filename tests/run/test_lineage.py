@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import lorascope
 from lorascope.errors import RunError
 from lorascope.run.folder import RunFolder
 from lorascope.run.lineage import adapter_hash, trained_adapter
@@ -37,6 +38,17 @@ def test_data_prepared_again_after_training_is_refused(run: RunFolder) -> None:
     run.prepare_report.write_text(json.dumps({**report, "dataset_sha256": "0" * 64}))
     with pytest.raises(RunError, match="prepared again after this adapter was trained"):
         trained_adapter(run, "best")
+
+
+@pytest.mark.parametrize("stage", ["check", "eval", "compare", "export", "train"])
+def test_prepared_data_that_was_edited_is_refused_by_every_stage(run: RunFolder, stage: str) -> None:
+    dataset = run.dataset / "validation" / "data-00000-of-00001.arrow"
+    content = bytearray(dataset.read_bytes())
+    content[len(content) // 2] ^= 1  # one bit of one label or token
+    dataset.write_bytes(content)
+    more = {"merged": run.path / "again"} if stage == "export" else {}
+    with pytest.raises(RunError, match=r"data-00000-of-00001\.arrow was changed after it was written"):
+        getattr(lorascope, stage)(run.path, **more)
 
 
 def test_an_interrupted_training_names_resume(run: RunFolder) -> None:

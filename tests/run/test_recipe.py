@@ -101,6 +101,20 @@ def test_a_number_of_validation_examples_is_never_a_file_name(
     assert type(recipe.prepare.validation) is type(value)
 
 
+@pytest.mark.parametrize("text", ["1.0", "'1.0'", "50.0", "2.5", "-1", "-0.1", ".inf", ".nan", "[1]", "null"])
+def test_a_share_is_below_one_and_a_count_is_whole(text: str, tmp_path: Path) -> None:
+    # 1.0 might be meant for all examples or for one; it was read as one.
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, f"base: gpt2\ndata: rows.json\nprepare: {{validation: {text}}}\n")
+    assert "a share is below 1, as in 0.1; a count is a whole number from 1, as in 50" in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["0", "0.0"])
+def test_no_validation_examples_may_be_asked_for(text: str, tmp_path: Path) -> None:
+    recipe = read(tmp_path, f"base: gpt2\ndata: rows.json\nprepare: {{validation: {text}}}\n")
+    assert recipe.prepare.validation == 0
+
+
 def test_an_anchor_is_read_like_what_it_stands_for(tmp_path: Path) -> None:
     recipe = read(tmp_path, "base: &name gpt2\ndata: *name\n")
     assert (recipe.base.id, recipe.data) == ("gpt2", "gpt2")
@@ -153,6 +167,14 @@ def test_paths_beside_the_recipe_are_made_absolute(tmp_path: Path, monkeypatch: 
     assert recipe.prepare.validation == str(tmp_path / "held.json")
     assert recipe.base.id == str(tmp_path / "model")
     assert read(tmp_path, "base: {id: ./model}\ndata: rows.json\n").base.id == str(tmp_path / "model")
+
+
+def test_a_tilde_in_a_recipe_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    text = "base: ~/models/small\ndata: ~/rows.json\nprepare: {validation: ~/held.json}\n"
+    recipe = read(tmp_path, text)
+    assert recipe.base.id == "/home/me/models/small"
+    assert (recipe.data, recipe.prepare.validation) == ("/home/me/rows.json", "/home/me/held.json")
 
 
 def test_paths_that_are_not_beside_the_recipe_stay(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_the_tokenizer_gives_every_row_back(tokenizer) -> None:
     rows = json.loads(starter.data_file().read_text(encoding="ascii"))
     for text in {row[key] for row in rows for key in ("instruction", "input", "output")}:
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
-    odd = "Zürich, naïve; 3+4=7 \n\t x"
+    odd = "Z\u00fcrich, na\u00efve; 3+4=7 \n\t x"
     assert tokenizer.decode(tokenizer(odd)["input_ids"]) == odd
 
 

@@ -45,8 +45,11 @@ def test_two_processes_take_the_steps_that_one_takes(
 ) -> None:
     alone, both = ready_run("alone"), ready_run("both")
     train(alone, "lora.dropout=0")  # dropout draws other masks for other layouts
-    done = launched(both, "--set", "lora.dropout=0")
+    both.check_report.unlink()
+    done = launched(both, "--set", "lora.dropout=0", "--json")
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["processes"] == 2  # one JSON object: one process speaks
+    assert done.stderr.count("check: ") == 1  # and one checks
     one, two = read_steps(alone.steps), read_steps(both.steps)
     seen = [
         [(r.step, r.num_examples, r.target_tokens, r.learning_rate) for r in steps] for steps in (one, two)

@@ -130,9 +130,7 @@ def test_an_unfinished_training_is_not_started_again_by_accident(
     with pytest.raises(Unplugged):
         train(run, observer=make_recorder(stop_after(7)))
     steps = run.steps.read_bytes()
-    with pytest.raises(
-        RunError, match=r"interrupted here after step 00000006(.|\n)*--resume(.|\n)*--overwrite"
-    ):
+    with pytest.raises(RunError, match=r"interrupted here after step 6(.|\n)*--resume(.|\n)*--overwrite"):
         train(run)
     assert run.steps.read_bytes() == steps
 
@@ -166,7 +164,7 @@ def test_a_training_that_was_to_replace_a_finished_one_is_not_taken_for_it(
     run = RunFolder(Path(shutil.copytree(straight.path, tmp_path / "copy")))
     with pytest.raises(Unplugged):
         train(run, overwrite=True, observer=make_recorder(stop_after(5)))
-    with pytest.raises(RunError, match="interrupted here after step 00000004"):
+    with pytest.raises(RunError, match="interrupted here after step 4"):
         train(run)
     train(run, resume=True)
     assert outcome(run) == outcome(straight)
@@ -194,7 +192,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(
     newest, passed_over = newest_checkpoint(folder)
     assert newest == folder / "step-00000010"
     assert len(passed_over) == 1
-    assert "step-00000012" in passed_over[0] and file in passed_over[0]
+    assert passed_over[0].startswith("the checkpoint of step 12 is passed over: ") and file in passed_over[0]
 
 
 def damage(path: Path, fault: str) -> None:
@@ -217,7 +215,7 @@ def test_resuming_past_a_damaged_checkpoint_comes_to_the_same_bytes(
     damage(run.checkpoints / "step-00000008" / "adapter.safetensors", "flipped")
     recorder = make_recorder()
     train(run, resume=True, observer=recorder)
-    assert any(note.startswith("checkpoint step-00000008 is passed over") for note in recorder.notes)
+    assert any(note.startswith("the checkpoint of step 8 is passed over") for note in recorder.notes)
     assert "resuming after step 6 of 12" in recorder.notes
     assert outcome(run) == outcome(straight)
 
@@ -236,8 +234,8 @@ def test_when_all_checkpoints_are_damaged_nothing_is_thrown_away_without_being_t
     recorder = make_recorder()
     with pytest.raises(RunError, match="none of the 2 checkpoints"):
         train(run, resume=True, observer=recorder)
-    named = [note.split()[1] for note in recorder.notes if "is passed over" in note]
-    assert named == ["step-00000004", "step-00000002"]
+    named = [note.partition(" is passed over")[0] for note in recorder.notes if "is passed over" in note]
+    assert named == ["the checkpoint of step 4", "the checkpoint of step 2"]
     assert sorted(path.relative_to(run.path) for path in run.stage("train").rglob("*")) == before
     train(run, overwrite=True)
     assert outcome(run) == outcome(straight)

@@ -17,24 +17,14 @@ from lorascope.errors import ConfigError, DataError, explain, nearest
 from lorascope.lm.batches import pad_id_of
 from lorascope.lm.load import load_tokenizer
 from lorascope.lm.template import Message, Template, load_template
-from lorascope.run.commit import committed_folder, verify_folder, write_json
+from lorascope.run.commit import committed_folder, write_json
 from lorascope.run.dataset import Example, SplitNotes, content_hash, examples_of, load_splits
-from lorascope.run.folder import RunFolder, require
+from lorascope.run.folder import RunFolder
+from lorascope.run.lineage import prepared_data
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import StageClock, StageInputs, record_stage
-from lorascope.run.sections import Recipe
+from lorascope.run.sections import CHECKS, Recipe
 from lorascope.run.texts import read_texts
-
-CHECKS = (
-    "targets",
-    "stop_token",
-    "padding",
-    "attention_mask",
-    "labels",
-    "prompt_masked",
-    "prompt_prefix",
-    "overlap",
-)
 
 
 def check_run(run: RunFolder, recipe: Recipe, *, observer: Observer = SILENT) -> dict[str, Any]:
@@ -50,12 +40,9 @@ def check_run(run: RunFolder, recipe: Recipe, *, observer: Observer = SILENT) ->
 
     Raises:
         RunError: The run is not prepared, or its prepared files are damaged.
-        ConfigError: `check.allow` names no check.
     """
     clock = StageClock()
-    require(run.dataset, stage="prepare", run=run)
-    verify_folder(run.stage("prepare"))
-    _refuse_unknown(recipe.check.allow)
+    prepared_data(run)
     tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
     template = load_template(run.template, tokenizer)
     splits, notes = load_all(run.dataset)

@@ -4,7 +4,10 @@ Nothing heavy is imported here, so that --help answers at once: each command imp
 called.
 """
 
+import contextlib
 import json
+import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -21,7 +24,7 @@ from lorascope.cli.prepare import prepare
 from lorascope.cli.report import report
 from lorascope.cli.run import run
 from lorascope.cli.train import train
-from lorascope.errors import LorascopeError, apart, parts
+from lorascope.errors import ConfigError, LorascopeError, apart, explain, parts
 
 app = typer.Typer(
     name="lorascope",
@@ -66,10 +69,24 @@ def _root(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 done, 1 an expected failure, 2 wrong usage, 130 interrupted."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one command and exit.
+
+    0 done, 1 an expected failure, 2 wrong usage, 130 interrupted, 141 nobody reads the output any more.
+    """
     try:
-        app(args=given, prog_name="lorascope")
+        _run(list(sys.argv[1:] if arguments is None else arguments))
+    except BrokenPipeError:
+        _stop_writing()
+    except SystemExit as ended:
+        # click and rich leave a closed pipe with status 1, as if a check had failed.
+        if isinstance(ended.__context__, BrokenPipeError):
+            _stop_writing()
+        raise
+
+
+def _run(given: list[str]) -> None:
+    try:
+        app(args=[_at_home(argument) for argument in given], prog_name="lorascope")
     except LorascopeError as error:
         _show_error(error, as_json="--json" in given)
         sys.exit(1)
@@ -81,9 +98,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+
+
+def _at_home(argument: str) -> str:
+    """Expand "~" where the shell did not, as in --out "~/runs/first" and --out=~/runs/first."""
+    found = _HOME.fullmatch(argument)
+    if found is None:
+        return argument
+    path = os.path.expanduser(found[2])
+    if path.startswith("~"):
+        raise ConfigError(
+            explain(
+                f'"{found[2]}" lies in the home folder of nobody',
+                where=f"command line, {argument}",
+                why=f'there is no user "{found[2][1:].partition("/")[0]}" on this machine',
+                fix=f'"~/..." is your own home folder; "./{found[2]}" is a file of that name here',
+            )
+        )
+    return (found[1] or "") + path
+
+
+_HOME = re.compile(r"(--[\w-]+=)?(~.*)", re.DOTALL)
+
+
+def _stop_writing() -> None:
+    """Exit as `cat` does under `| head`: quietly, with 128 + SIGPIPE.
+
+    What is still buffered goes to nobody, or Python's flush at exit would complain about the pipe again.
+    SIGPIPE itself stays off: it would also kill a training whose connection to the Hub breaks.
+    """
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a stream that is closed, or is no file
+            os.dup2(nobody, stream.fileno())
+    sys.exit(128 + 13)
 
 
 _EXTRA_TRAIN = (
@@ -99,8 +147,6 @@ _EXTRA_TRAIN = (
 
 
 def _missing_extra(package: str) -> LorascopeError:
-    from lorascope.errors import explain
-
     return LorascopeError(
         explain(
             f'"{package}" is not installed',

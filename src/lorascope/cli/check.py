@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lorascope.cli.options import JsonOption, SetOption
-from lorascope.errors import ConfigError, explain
+from lorascope.errors import ConfigError, command, explain
 
 
 def check(
@@ -29,6 +29,8 @@ def check(
     from lorascope.cli.display import next_step, print_json
     from lorascope.run.folder import RunFolder
 
+    if show < 0:
+        raise _no_count(show)
     is_run = (target / "config.json").is_file() or (base is None and not _is_dataset(target))
     run = RunFolder(target)
     report, base_id = _of_run(run, settings) if is_run else _of_dataset(target, base, settings)
@@ -40,9 +42,20 @@ def check(
         if show:
             _show(run.dataset if is_run else target, base_id, show)
         if report["passed"] and is_run:
-            next_step(f"lorascope train {target}")
+            next_step(command("train", target))
     if not report["passed"]:
         raise typer.Exit(1)
+
+
+def _no_count(show: int) -> ConfigError:
+    return ConfigError(
+        explain(
+            f"--show {show} is no number of examples",
+            where="command line, --show",
+            why="examples are counted from 0, which shows none",
+            fix="for example --show 3",
+        )
+    )
 
 
 def _of_run(run: Any, settings: list[str]) -> tuple[dict[str, Any], str]:
@@ -70,7 +83,7 @@ def _of_dataset(folder: Path, base: str | None, settings: list[str]) -> tuple[di
                 "a dataset made elsewhere needs its base model",
                 where=str(folder),
                 why="ids mean nothing without the tokenizer that made them",
-                fix=f"lorascope check {folder} --base MODEL",
+                fix=command("check", folder, "--base", "MODEL"),
             )
         )
     recipe = make_recipe(with_overrides({"base": base, "data": str(folder)}, settings), "command line")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lorascope.cli.options import JsonOption, OverwriteOption, SetOption
+from lorascope.errors import command
 
 _SHOWN_PROMPTS, _SHOWN_LINES, _NARROW = 4, 8, 80
 # What a model says must not steer the terminal: escapes, carriage returns, bidirectional overrides.
@@ -46,9 +47,9 @@ def compare(
     --data.
     """
     from lorascope.cli.display import TerminalObserver, next_step, print_json
-    from lorascope.pipeline import compare_without_run
     from lorascope.run.current import recipe_of
     from lorascope.run.folder import open_run
+    from lorascope.without_run import compare_without_run
 
     observer = TerminalObserver()
     if run is None:
@@ -85,7 +86,7 @@ def compare(
     for line in lines_of(result, page):
         typer.echo(line)
     if run is not None:
-        next_step(f"lorascope export {run} --merged DIR, or lorascope report {run}")
+        next_step(f"{command('export', run, '--merged', 'DIR')}, or {command('report', run)}")
 
 
 def lines_of(result: dict[str, Any], page: Path | None, width: int | None = None) -> list[str]:

@@ -24,4 +24,5 @@ def demo(
     from lorascope.starter import recipe_file
 
     values = with_overrides(read_recipe_file(recipe_file()), settings)
-    go(values, out, None, [], resume, overwrite, as_json, source=None)
+    given = ["demo", "--out", out, *(word for one in settings for word in ("--set", one))]
+    go(values, out, None, [], resume, overwrite, as_json, source=None, again=given)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from lorascope.cli.options import JsonOption, RunArgument
-from lorascope.errors import ConfigError, explain, nearest
+from lorascope.errors import ConfigError, command, explain, nearest
 
 
 def diagnose(
@@ -41,8 +41,10 @@ def diagnose(
 
 def lines_of(report: dict[str, Any], run: str) -> list[str]:
     """The verdict in one line, findings as short paragraphs, the next step."""
+    import shutil
     import textwrap
 
+    width = min(100, max(30, shutil.get_terminal_size(fallback=(100, 24)).columns))
     state = "" if report["state"] == "finished" else f" ({report['state']}, step {report['last_step']:,})"
     lines = [f"verdict{state}: {report['verdict'].replace('_', ' ')} - {report['verdict_reason']}"]
     for one in report["findings"]:
@@ -50,7 +52,7 @@ def lines_of(report: dict[str, Any], run: str) -> list[str]:
         for text in (one["evidence"]["sentence"], f"How sure: {one['how_sure']}.", f"Next: {one['action']}"):
             lines += textwrap.wrap(
                 text,
-                100,
+                width,
                 initial_indent="  ",
                 subsequent_indent="  ",
                 break_on_hyphens=False,
@@ -66,12 +68,15 @@ def _ending(report: dict[str, Any], run: str) -> list[str]:
     ship = report["step_to_ship"]
     if ship["adapter"] is None:
         return [f"to ship: nothing: {ship['why']}"]
-    lines = [f"to ship: adapter {ship['adapter']}, step {ship['step']:,}: {ship['why']}"]
+    which = f"adapter {ship['adapter']}, step {ship['step']:,}"
+    lines = [f"to ship: {which}: {ship['why']}"]
+    if not ship["shown"]:
+        lines = [f"to ship: not shown; {which} is on disk: {ship['why']}"]
     if ship["cost"]:
         lines.append(f"  {ship['cost']['sentence']}")
     grave = [one for one in report["findings"] if one["severity"] != "info"]
     if not grave and report["state"] == "finished":
-        lines.append(f"next: lorascope eval {run} --adapter {ship['adapter']}")
+        lines.append(f"next: {command('eval', run, '--adapter', ship['adapter'])}")
     return lines
 
 

@@ -99,36 +99,45 @@ class TrainingObserver(TerminalObserver):
 
     def evaluation(self, record: Any) -> None:
         """Print an evaluation."""
+        from lorascope.metrics.in_words import among_tokens
+
         if not self.headed:
             self.headed = True
             self.note(
-                "  step  epoch    train probe          validation            95 % interval    like "
-                "choosing among"
+                _row("step", "epoch", "train probe", "validation", "95 % interval", "like choosing among")
             )
         probe, validation = record.probe, record.validation
-        shown = [f"{record.step:6d} {record.epoch:6.2f}    {_loss_and_perplexity(probe.loss)}"]
+        shown = [f"{record.step:,}", f"{record.epoch:.2f}", loss_and_perplexity(probe.loss)]
         if validation is None:
-            shown.append("no validation split")
-        else:
-            shown.append(_loss_and_perplexity(validation.loss))
-            low_high = "" if validation.low is None else f"{validation.low:.3f} to {validation.high:.3f}"
-            shown.append(low_high.ljust(16))
-            shown.append(f"{choices(validation.loss)} tokens")
-        self.note("  ".join(shown))
+            self.note(_row(*shown, "no validation split"))
+            return
+        low_high = "" if validation.low is None else f"{validation.low:.3f} to {validation.high:.3f}"
+        words = among_tokens(validation.loss, record.vocabulary_size)
+        self.note(_row(*shown, loss_and_perplexity(validation.loss), low_high, words))
 
 
-def _loss_and_perplexity(loss: float) -> str:
+_WIDTHS = (6, 6, 22, 22, 18, 0)  # 22 holds a loss of two digits with its perplexity, "10.852 (ppl 51,637)"
+
+
+def _row(*cells: str) -> str:
+    """A line of the table of evaluations; step and epoch stand right, so that they line up."""
+    padded = [
+        cell.rjust(width) if index < 2 else cell.ljust(width)
+        for index, (cell, width) in enumerate(zip(cells, _WIDTHS, strict=False))
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def loss_and_perplexity(loss: float) -> str:
+    """Write a loss with its perplexity: "2.158 (ppl 8.65)"."""
+    from lorascope.errors import UndefinedMetric
     from lorascope.metrics.likelihood import perplexity
 
-    return f"{loss:.3f} (ppl {perplexity(loss):,.2f})".ljust(19)
-
-
-def choices(loss: float) -> str:
-    """Perplexity in words: among how many equally likely tokens the model seems to choose."""
-    from lorascope.metrics.likelihood import perplexity
-
-    value = perplexity(loss)
-    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+    try:
+        value = perplexity(loss)
+    except UndefinedMetric:
+        return f"{loss:.3f} (ppl too large)"
+    return f"{loss:.3f} (ppl {value:,.2f})" if value < 10_000 else f"{loss:.3f} (ppl {value:.3g})"
 
 
 class Meter:

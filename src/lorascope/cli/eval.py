@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lorascope.cli.options import JsonOption, OverwriteOption, SetOption
+from lorascope.errors import command
 
 
 def evaluate(
@@ -25,9 +26,9 @@ def evaluate(
     and padding never change it. Give a RUN, or --base MODEL --adapter DIR --data DATA.
     """
     from lorascope.cli.display import TerminalObserver, next_step, print_json
-    from lorascope.pipeline import eval_without_run
     from lorascope.run.current import recipe_of
     from lorascope.run.folder import open_run
+    from lorascope.without_run import eval_without_run
 
     observer = TerminalObserver()
     if run is None:
@@ -49,7 +50,7 @@ def evaluate(
     for line in lines_of(result):
         typer.echo(line)
     if run is not None:
-        next_step(f"lorascope compare {run}")
+        next_step(command("compare", run))
 
 
 def lines_of(result: dict[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lorascope.cli.options import AdapterOption, JsonOption, OverwriteOption, RunArgument, SetOption
+from lorascope.errors import command
 
 
 def export(
@@ -53,7 +54,7 @@ def export(
         return
     for line in lines_of(report):
         typer.echo(line)
-    next_step(f"lorascope report {run}")
+    next_step(command("report", run))
 
 
 def lines_of(report: dict[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lorascope.cli.options import JsonOption, OverwriteOption, SetOption
+from lorascope.errors import command
 
 
 def prepare(
@@ -40,7 +41,7 @@ def prepare(
         return
     for line in summary(report):
         typer.echo(line)
-    next_step(f"lorascope check {out}")
+    next_step(command("check", out))
 
 
 def summary(report: dict[str, Any]) -> list[str]:
@@ -49,7 +50,7 @@ def summary(report: dict[str, Any]) -> list[str]:
     shape = {"alpaca": "Alpaca rows", "messages": "chat conversations"}[report["shape"]]
     dropped = report["dropped"]
     lines = [
-        f"read {report['file']} as {shape}: {report['rows_read']:,} rows, {report['kept']:,} kept ({splits})",
+        f"read {report['file']} as {shape}: {_rows(report)} kept ({splits})",
         f"template {report['template']}, stop token {' or '.join(report['stop_tokens'])}, "
         f"at most {report['max_length']} tokens (median {report['lengths']['median']:.0f})",
     ]
@@ -78,3 +79,19 @@ def summary(report: dict[str, Any]) -> list[str]:
                 f"are in training, {overlap['same_prompt']:,} share a prompt with it"
             )
     return lines
+
+
+def _rows(report: dict[str, Any]) -> str:
+    """How many rows were read from which file, and how many of all of them were kept."""
+    held_out, num_rows, kept = report["held_out_file"], report["rows_read"], report["kept"]
+    if held_out is None:
+        return f"{_counted(num_rows)}, {kept:,}"
+    held = held_out["rows_read"]
+    return (
+        f"{_counted(num_rows - held)}, and {held_out['file']} for validation: {_counted(held)}; "
+        f"{kept:,} of {num_rows:,}"
+    )
+
+
+def _counted(num_rows: int) -> str:
+    return f"{num_rows:,} row" + ("" if num_rows == 1 else "s")

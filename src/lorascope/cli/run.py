@@ -1,11 +1,14 @@
 """`lorascope run`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lorascope.cli.options import JsonOption, OverwriteOption, SetOption
+
+_FEW_GROUPS = 4  # more would bury the summary; the report has them all
 
 
 def run(
@@ -50,7 +53,13 @@ def run(
     name = target.parent.name if target.name == "config.json" else target.stem
     folder = out or Path("runs") / name
     source = target if from_recipe else None
-    go(with_overrides(values, settings), folder, merged, skip, resume, overwrite, as_json, source=source)
+    chosen = with_overrides(values, settings)
+    given: list[object] = ["run", target, "--out", folder]
+    for option, value in (("--base", base), ("--merged", merged)):
+        given += [] if value is None else [option, value]
+    for option, several in (("--skip", skip), ("--set", settings)):
+        given += [word for one in several for word in (option, one)]
+    go(chosen, folder, merged, skip, resume, overwrite, as_json, source=source, again=given)
 
 
 def go(
@@ -63,11 +72,25 @@ def go(
     as_json: bool,
     *,
     source: Path | None,
+    again: Sequence[object],
 ) -> None:
-    """Run all stages and print what came of it."""
+    """Run all stages and print what came of it.
+
+    Args:
+        values: Of the recipe.
+        out: The run folder.
+        merged: Where the merged model goes; None is inside the run.
+        skip: Stages to leave out.
+        resume: Continue an interrupted training.
+        overwrite: Make finished stages again.
+        as_json: Print one JSON object instead of a table.
+        source: The recipe's file, where there is one.
+        again: The words of the command that goes on with this run.
+    """
     import sys
 
     from lorascope.cli.display import TrainingObserver, print_json
+    from lorascope.errors import command
     from lorascope.pipeline import repeated_differently, run_all
     from lorascope.run.folder import RunFolder
     from lorascope.run.recipe import make_recipe
@@ -82,7 +105,7 @@ def go(
             folder, recipe, merged=merged, skip=skip, overwrite=overwrite, resume=resume, observer=observer
         )
     except Interrupted as stop:
-        typer.echo(f"{stop}; continue with the same command and --resume", err=True)
+        typer.echo(f"{stop}; continue with: {command(*again, '--resume')}", err=True)
         sys.exit(stop.code)
     differences = repeated_differently(folder, source)
     if as_json:
@@ -112,9 +135,8 @@ def summary(results: dict[str, Any], out: Path) -> list[str]:
                 (label, *("-" if one[key] is None else format(one[key], form) for one in (base, adapter)))
             )
         if base["answers"] and adapter["answers"]:
-            for label, key in (("exact match", "exact_match"), ("ended by stop token", "stopped")):
-                rows.append((label, *(f"{one['answers'][key]['estimate']:.1%}" for one in (base, adapter))))
-    lines = [""] + [f"  {label:22}{base:>12}{adapter:>12}" for label, base, adapter in rows]
+            rows += _answer_rows(base["answers"], adapter["answers"])
+    lines = [""] + [f"  {label:26}{base:>12}{adapter:>12}" for label, base, adapter in rows]
     lines += [
         "",
         f"trained {train['steps']:,} steps in {duration(train['step_seconds'])}; verdict: "
@@ -123,3 +145,19 @@ def summary(results: dict[str, Any], out: Path) -> list[str]:
     if "export" in results:
         lines.append(f"merged model, proven equal: {results['export']['target']}")
     return [*lines, f"report: {results['report']}"]
+
+
+def _answer_rows(base: dict[str, Any], adapter: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Matches of the free answers, also by the first column they are broken down by, if it has few values."""
+    parts = [("", base, adapter)]
+    for column in list(adapter["by_group"])[:1]:
+        groups = adapter["by_group"][column]
+        if len(groups) <= _FEW_GROUPS:
+            parts += [(f", {value}", base["by_group"][column][value], groups[value]) for value in groups]
+    rows = []
+    for label, key in (("exact match", "exact_match"), ("token F1", "token_f1")):
+        for name, *both in parts:
+            if all(one[key] for one in both):
+                rows.append((f"{label}{name}", *(f"{one[key]['estimate']:.1%}" for one in both)))
+    stopped = (f"{one['stopped']['estimate']:.1%}" for one in (base, adapter))
+    return [*rows, ("ended by stop token", *stopped)]

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lorascope.cli.options import JsonOption, OverwriteOption, RunArgument, SetOption
+from lorascope.errors import command
 
 
 def train(
@@ -27,6 +28,7 @@ def train(
     from lorascope.pipeline import train_checked
     from lorascope.run.current import recipe_of
     from lorascope.run.folder import open_run
+    from lorascope.train.ranks import join_ranks
     from lorascope.train.signals import Interrupted
 
     folder = open_run(run)
@@ -36,20 +38,23 @@ def train(
             folder, recipe, overwrite=overwrite, resume=resume, observer=TrainingObserver()
         )
     except Interrupted as stop:
-        typer.echo(f"{stop}; continue with: lorascope train {run} --resume", err=True)
+        if join_ranks().writes:
+            typer.echo(f"{stop}; continue with: {command('train', run, '--resume')}", err=True)
         sys.exit(stop.code)
+    if not join_ranks().writes:  # of several processes one speaks
+        return
     if as_json:
         print_json({"run": str(run), **summary})
         return
     for line in lines_of(summary):
         typer.echo(line)
-    next_step(f"lorascope eval {run}")
+    next_step(command("diagnose", run))
 
 
 def lines_of(summary: dict[str, Any]) -> list[str]:
     """What training came to, in a few lines."""
-    from lorascope.cli.display import choices, duration
-    from lorascope.metrics.likelihood import perplexity
+    from lorascope.cli.display import duration, loss_and_perplexity
+    from lorascope.metrics.in_words import like_choosing
 
     share = summary["trainable_parameters"] / summary["base_parameters"]
     rate = summary["target_tokens_per_s"]
@@ -64,8 +69,8 @@ def lines_of(summary: dict[str, Any]) -> list[str]:
     if last["validation_loss"] is not None:
         before, after = first["validation_loss"], last["validation_loss"]
         lines.append(
-            f"validation loss {before:.3f} -> {after:.3f}, perplexity {perplexity(before):,.2f} -> "
-            f"{perplexity(after):,.2f} (like choosing among {choices(after)} tokens)"
+            f"validation loss {loss_and_perplexity(before)} -> {loss_and_perplexity(after)}, "
+            f"{like_choosing(after)}"
         )
         if summary["best_step"] not in (None, summary["steps"]):
             lines.append(f"lowest validation loss after step {summary['best_step']}: train/adapter-best")

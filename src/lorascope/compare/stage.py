@@ -26,8 +26,8 @@ from lorascope.lm.template import Template, load_template
 from lorascope.run.commit import committed_folder, sha256_of
 from lorascope.run.current import store_sections
 from lorascope.run.dataset import Example, load_examples
-from lorascope.run.folder import RunFolder, require
-from lorascope.run.lineage import adapter_hash, trained_adapter
+from lorascope.run.folder import RunFolder
+from lorascope.run.lineage import adapter_hash, prepared_data, trained_adapter
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import StageClock, StageInputs, is_up_to_date, read_provenance, record_stage
 from lorascope.run.records import read_json
@@ -88,7 +88,7 @@ def compare_run(
         DataError: The prompts file cannot be used, or there is no such split.
     """
     clock = StageClock()
-    require(run.dataset, stage="prepare", run=run)
+    prepared_data(run)
     folder = trained_adapter(run, adapter)
     if prompts is not None:
         read_prompts(prompts)  # a wrong line is told before a model is loaded

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from lorascope.diagnose.series import Series, make_series
 from lorascope.errors import RunError, explain
-from lorascope.run.commit import sha256_of
 from lorascope.run.folder import RunFolder, require
+from lorascope.run.lineage import adapter_hash
 from lorascope.run.provenance import read_provenance
 from lorascope.run.records import EvalRecord, StepRecord, read_evals, read_json, read_steps
 
@@ -127,9 +127,9 @@ def _maybe(path: Path) -> Json | None:
 
 def _rescored(run: RunFolder) -> Json | None:
     """What eval measured, unless it was another adapter than the run's last."""
-    weights, measured = run.adapter / "adapter_model.safetensors", run.stage("eval") / "adapter.json"
+    measured = run.stage("eval") / "adapter.json"
     seen = read_provenance(run)["stages"].get("eval", {}).get("inputs", {}).get("adapter")
-    if not weights.is_file() or not measured.is_file() or seen != sha256_of(weights):
+    if not run.adapter.is_dir() or not measured.is_file() or seen != adapter_hash(run.adapter):
         return None
     return read_json(measured)
 

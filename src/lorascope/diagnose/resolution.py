@@ -15,7 +15,8 @@ def resolution(evidence: Evidence) -> Outcome:
     """Find out what the validation split can see.
 
     Signal: the smallest rise it shows four times in five, 2.8 standard errors of the change over the newest
-        evaluations, is more than 1 % of the loss.
+        evaluations, is more than 1 % of the loss, and more than the change itself: what was seen was not too
+        small to be seen.
     Gate: two evaluations, 20 rows (fewer are a verdict of their own).
     Advice: the number of rows that could.
 
@@ -29,15 +30,16 @@ def resolution(evidence: Evidence) -> Outcome:
     if missing is not None or validation is None:
         return missing
     first, last = validation.window(WINDOW)
-    stderr, loss = validation.change(first, last).stderr or 0.0, validation.loss(last)
+    change, loss = validation.change(first, last), validation.loss(last)
+    stderr = change.stderr or 0.0
     visible = POWER_FACTOR * stderr
-    if visible <= WORTH_SEEING * loss:
+    if visible <= max(WORTH_SEEING * loss, abs(change.estimate)):
         return None
     needed = rows_needed(validation.num_rows, visible, WORTH_SEEING * loss)
     return Finding(
         rule=RULE,
         severity="info",
-        title=f"{validation.num_rows:,} validation rows cannot see changes under {visible / loss:.1%}",
+        title=f"{validation.num_rows:,} validation rows are too few to see small changes",
         evidence={
             "num_rows": validation.num_rows,
             "stderr": stderr,

@@ -20,18 +20,19 @@ def step_to_ship(evidence: Evidence) -> Json:
         evidence: What is known about the run.
 
     Returns:
-        "adapter" ("last", "best" or None), its "step" (0 is the base model), "why", the "tied_steps", and
-        "cost": what the other adapter on disk would differ by, with its interval.
+        "adapter" ("last", "best" or None), its "step" (0 is the base model), "shown": whether the losses
+        speak for it, "why", the "tied_steps", and "cost": what the other adapter on disk would differ by,
+        with its interval.
     """
     validation = evidence.validation
     if not evidence.adapters:
-        return _choice(None, None, "no adapter is on disk yet")
+        return _unshown(None, None, "no adapter is on disk yet")
     missing = need_rows("step_to_ship", validation, "validation")
     if missing is not None or validation is None or not any(validation.steps):
         only = "last" if "last" in evidence.adapters else "best"
         reason = missing.reason if missing is not None else "nothing was evaluated after the first step"
         why = f"{reason}, so no adapter is shown to be better than another"
-        return _choice(only, evidence.adapters[only], why)
+        return _unshown(only, evidence.adapters[only], why)
     trained = [index for index, step in enumerate(validation.steps) if step > 0]
     level = 1 - ALPHA / len(trained)
     best = min(trained, key=validation.loss)
@@ -46,12 +47,12 @@ def step_to_ship(evidence: Evidence) -> Json:
     if chosen is None:
         name, step = on_disk[0]
         why = f"the best evaluation is after step {validation.steps[best]:,}, whose adapter was not kept"
-        return _choice(name, step, why, tied_steps)
+        return _unshown(name, step, why, tied_steps)
     name, step = chosen
     if all(kept == step for kept in evidence.adapters.values()):
         name = "last" if "last" in evidence.adapters else name
     why = (
-        "it has the lowest validation loss"
+        _why_best(trained)
         if at_best[step] == best
         else f"it is the earliest not shown to be worse than the best, step {validation.steps[best]:,}"
     )
@@ -77,7 +78,24 @@ def _cost(validation: Series, evidence: Evidence, step: int, index_of: dict[int,
     }
 
 
+def _why_best(trained: list[int]) -> str:
+    if len(trained) == 1:
+        return "it is the only one that was evaluated, and better than the base model"
+    return "it has the lowest validation loss"
+
+
 def _choice(
     adapter: str | None, step: int | None, why: str, tied: list[int] | None = None, cost: Json | None = None
 ) -> Json:
-    return {"adapter": adapter, "step": step, "why": why, "tied_steps": tied or [], "cost": cost}
+    return {
+        "adapter": adapter,
+        "step": step,
+        "shown": True,
+        "why": why,
+        "tied_steps": tied or [],
+        "cost": cost,
+    }
+
+
+def _unshown(adapter: str | None, step: int | None, why: str, tied: list[int] | None = None) -> Json:
+    return {**_choice(adapter, step, why, tied), "shown": False}

@@ -1,6 +1,6 @@
 """Free answers to validation prompts, matched against their references."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,6 @@ class Matched:
 
     Attributes:
         example_id: Of the example.
-        group: Its group, "" where nothing is grouped.
         answer: What the model said.
         reference: What the data says.
         exact: Whether they are the same after normalisation.
@@ -27,7 +26,6 @@ class Matched:
     """
 
     example_id: str
-    group: str
     answer: Answer
     reference: str
     exact: bool
@@ -42,7 +40,6 @@ def answer_freely(
     decoding: Decoding,
     *,
     batch_size: int,
-    group_by: str | None,
     advance: Callable[[int], None],
 ) -> list[Matched]:
     """Answer the last turn of each example and compare with its reference.
@@ -54,7 +51,6 @@ def answer_freely(
         texts: The examples.
         decoding: How to decode.
         batch_size: Prompts decoded together.
-        group_by: Name of the label to group by.
         advance: Told how many were just answered.
     """
     prompts = [template.encode_prompt([Message(**m) for m in text.messages[:-1]]) for text in texts]
@@ -73,7 +69,6 @@ def answer_freely(
         matched.append(
             Matched(
                 example_id=text.example_id,
-                group=text.labels.get(group_by, "") if group_by else "",
                 answer=answer,
                 reference=reference,
                 exact=exact_match(answer.text, reference),
@@ -83,15 +78,32 @@ def answer_freely(
     return matched
 
 
-def answer_measures(matched: Sequence[Matched], decoding: Decoding) -> dict[str, Any]:
-    """Exact match, token F1 and the share that ended by a stop token, with intervals, also by group."""
-    groups = sorted({one.group for one in matched} - {""})
+def answer_measures(
+    matched: Sequence[Matched], decoding: Decoding, groups_by_column: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    """Exact match, token F1 and the share that ended by a stop token, with intervals, also by group.
+
+    Args:
+        matched: Answers beside their references, at least one.
+        decoding: How they were decoded.
+        groups_by_column: For each column to break down by, each example's value there, by example id.
+    """
     return {
         "decoding": decoding.name,
         "max_new_tokens": decoding.max_new_tokens,
         **_rates(matched),
-        "by_group": {group: _rates([one for one in matched if one.group == group]) for group in groups},
+        "by_group": {
+            column: {value: _rates(part) for value, part in _parts(matched, group_of).items()}
+            for column, group_of in groups_by_column.items()
+        },
     }
+
+
+def _parts(matched: Sequence[Matched], group_of: Mapping[str, str]) -> dict[str, list[Matched]]:
+    parts: dict[str, list[Matched]] = {}
+    for one in matched:
+        parts.setdefault(group_of[one.example_id], []).append(one)
+    return dict(sorted(parts.items()))
 
 
 def _rates(matched: Sequence[Matched]) -> dict[str, Any]:

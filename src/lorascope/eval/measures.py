@@ -67,7 +67,12 @@ def difference(base: ExampleScores, adapter: ExampleScores) -> dict[str, Any]:
 
 
 def by_group(scores: ExampleScores, group_N: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Loss and perplexity of each group of examples, in the groups' alphabetical order."""
+    """Loss and perplexity of each group of examples, in the groups' alphabetical order.
+
+    Args:
+        scores: Of N examples.
+        group_N: The group of each.
+    """
     out: dict[str, dict[str, Any]] = {}
     names = np.array(group_N)
     for name in sorted(set(group_N)):

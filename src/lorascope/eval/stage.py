@@ -18,8 +18,8 @@ from lorascope.lm.template import Template, load_template
 from lorascope.run.commit import committed_folder, write_json
 from lorascope.run.current import store_sections
 from lorascope.run.dataset import IGNORE, Example, load_examples
-from lorascope.run.folder import RunFolder, require
-from lorascope.run.lineage import adapter_hash, trained_adapter
+from lorascope.run.folder import RunFolder
+from lorascope.run.lineage import adapter_hash, prepared_data, trained_adapter
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import StageClock, StageInputs, is_up_to_date, read_provenance, record_stage
 from lorascope.run.records import read_json
@@ -89,10 +89,10 @@ def eval_run(
         NoTargetTokens: Never: a split without target tokens has null losses with a reason.
     """
     clock = StageClock()
-    require(run.dataset, stage="prepare", run=run)
+    prepared = prepared_data(run)
     folder = trained_adapter(run, adapter)
     settings = {"eval": recipe.eval.model_dump(mode="json"), "base": recipe.base.id}
-    hashes = {"dataset": read_json(run.prepare_report)["dataset_sha256"], "adapter": adapter_hash(folder)}
+    hashes = {"dataset": prepared["dataset_sha256"], "adapter": adapter_hash(folder)}
     hashes["base weights"] = base_identity(recipe.base.id, revision=recipe.base.revision)
     inputs = StageInputs(stage="eval", settings=settings, hashes=hashes)
     if is_up_to_date(run, inputs, overwrite=overwrite):
@@ -101,7 +101,7 @@ def eval_run(
         return {"base": read_json(stage / "base.json"), "adapter": read_json(stage / "adapter.json")}
     examples, _ = load_examples(run.dataset, recipe.eval.split)
     texts = {text.example_id: text for text in read_texts(run.examples)}
-    _refuse_unknown_group(recipe.eval.group_by, texts)
+    _refuse_unknown_columns(recipe.eval.group_by, texts)
     trained = read_provenance(run)["stages"].get("train", {})
     pair = load_pair(
         recipe.base.id,
@@ -182,7 +182,6 @@ def _answers(model: Any, pair: Pair, work: Work, name: str, observer: Observer) 
             known,
             Decoding(max_new_tokens=section.max_new_tokens),
             batch_size=max(section.batch_size, 16),
-            group_by=section.group_by,
             advance=advance,
         )
 
@@ -192,9 +191,10 @@ def _measures(
 ) -> dict[str, Any]:
     section = work.section
     target_bytes, origin = _target_bytes(work, pair.tokenizer)
-    groups = [
-        work.texts[e.example_id].labels.get(section.group_by or "", "") for e in work.examples if work.texts
-    ]
+    groups_by_column = {
+        column: {e.example_id: work.texts[e.example_id].labels.get(column, "") for e in work.examples}
+        for column in section.group_by
+    }
     return {
         "schema": 1,
         "model": name,
@@ -205,8 +205,11 @@ def _measures(
         "precision": pair.precision.name,
         "bytes_from": origin,
         "adapter": str(pair.adapter) if name == "adapter" else None,
-        "by_group": by_group(scores, groups) if section.group_by and groups else {},
-        "answers": answer_measures(matched, Decoding(max_new_tokens=section.max_new_tokens))
+        "by_group": {
+            column: by_group(scores, [group_of[e.example_id] for e in work.examples])
+            for column, group_of in groups_by_column.items()
+        },
+        "answers": answer_measures(matched, Decoding(max_new_tokens=section.max_new_tokens), groups_by_column)
         if matched
         else None,
         "answers_why": None if matched else "eval.generate is 0, or the texts of this dataset are not known",
@@ -272,14 +275,15 @@ def write_evaluated(folder: Path, evaluated: Evaluated) -> None:
             pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / f"{name}.parquet")
 
 
-def _refuse_unknown_group(group_by: str | None, texts: Mapping[str, ExampleText]) -> None:
+def _refuse_unknown_columns(group_by: Sequence[str], texts: Mapping[str, ExampleText]) -> None:
     names = {name for text in texts.values() for name in text.labels}
-    if group_by is not None and group_by not in names:
-        raise ConfigError(
-            explain(
-                f'eval.group_by: the data has no column "{group_by}"',
-                where="section eval of the recipe",
-                why="metrics can only be broken down by a column that came with the rows",
-                fix=nearest(group_by, names),
+    for column in group_by:
+        if column not in names:
+            raise ConfigError(
+                explain(
+                    f'eval.group_by: the data has no column "{column}"',
+                    where="section eval of the recipe",
+                    why="metrics can only be broken down by a column that came with the rows",
+                    fix=nearest(column, names),
+                )
             )
-        )

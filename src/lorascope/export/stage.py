@@ -34,8 +34,8 @@ from lorascope.lm.pair import Pair, find_adapter
 from lorascope.lm.template import load_template
 from lorascope.run.commit import committed_folder, folder_problem, write_json, write_text
 from lorascope.run.dataset import load_examples, load_splits
-from lorascope.run.folder import RunFolder, require
-from lorascope.run.lineage import adapter_hash, trained_adapter
+from lorascope.run.folder import RunFolder
+from lorascope.run.lineage import adapter_hash, prepared_data, trained_adapter
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import (
     StageClock,
@@ -81,7 +81,7 @@ def export_run(
     """
     clock = StageClock()
     _refuse_unknown_dtype(dtype)
-    require(run.dataset, stage="prepare", run=run)
+    prepared_data(run)
     folder = find_adapter(trained_adapter(run, adapter))
     lora = read_adapter_config(folder)
     inputs = _inputs(run, recipe, folder, dtype)

@@ -1,6 +1,7 @@
 """Where a merged model may go: a folder of its own, never on top of foreign files, with room on the disk."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def holds_export(run: RunFolder, target: Path) -> bool:
                 f'"{target}" lies inside the stage folder {run.stage(stage)}',
                 target,
                 "that folder is replaced whole whenever its stage runs again, and the model with it",
-                f"choose a folder of its own, as in --merged {run.path / 'merged'}",
+                f"choose a folder of its own, as in --merged {shlex.quote(str(run.path / 'merged'))}",
             )
     if not resolved.exists():
         return False

@@ -1,5 +1,6 @@
 """A base model's name -> where it is: a folder, or one commit of a Hub model in the local cache."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ def find_base(base: str, *, revision: str | None = None) -> Base:
     Raises:
         ModelError: There is no such folder or Hub model, it cannot be reached, or its config asks for code.
     """
-    path = Path(base).expanduser()
+    path = Path(os.path.expanduser(base))  # pathlib's own raises for the home of nobody
     if path.is_dir():
         if revision is not None:
             raise refused(
@@ -71,7 +72,7 @@ def tokenizer_folder(base: str) -> Base | None:
     Returns:
         The folder; None when it is none of that kind.
     """
-    folder = Path(base).expanduser()
+    folder = Path(os.path.expanduser(base))
     if not folder.is_dir() or (folder / "config.json").exists():
         return None
     holds = model_folder.has_tokenizer([path.name for path in folder.iterdir()])

@@ -138,7 +138,7 @@ def suggestion(name: str) -> str:
 
 def folders_beside(path: str) -> list[str]:
     """Name the folders that lie where this path would, in the form the path was written."""
-    parent = Path(path).expanduser().parent
+    parent = Path(os.path.expanduser(path)).parent
     try:
         folders = [
             entry.name for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith(".")

@@ -1,6 +1,7 @@
 """A base model whose adapter can be switched off: base and adapter from the same weights, in one process."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,7 @@ def find_adapter(adapter: Path | str) -> Path:
     Raises:
         ModelError: It is neither, or the Hub cannot be reached.
     """
-    path = Path(adapter).expanduser()
+    path = Path(os.path.expanduser(adapter))
     name = str(adapter)
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
         return path  # a missing folder is explained by `read_adapter_config`

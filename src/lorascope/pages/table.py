@@ -9,8 +9,9 @@ from lorascope.pages.markup import Html, join, tag
 from lorascope.pages.number import number_text
 
 Align = Literal["left", "right", "center"]
-# "4.10", "-3 %", "1,234", "1.2e-5", "4.10 [4.02, 4.18]", "2.1x": text that lines up as a number.
-_NUMBER = re.compile(r"[-+\u2212]?[\d,]*\.?\d+(e[-+\u2212]?\d+)?\s?(%|x|s|ms|GiB|MiB)?(\s?[\[(].*[\])])?$")
+# "4.10", "-3 %", "1,234", "1.2e-5", "4.10 [4.02, 4.18]", "4.02 to 4.18", "2.1x": stands right.
+_PLAIN = r"[-+\u2212]?[\d,]*\.?\d+(e[-+\u2212]?\d+)?\s?(%|x|s|ms|GiB|MiB)?"
+_NUMBER = re.compile(rf"{_PLAIN}(\s?[\[(].*[\])]| to {_PLAIN})?$")
 
 
 def table(

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from lorascope.errors import DataError, explain
-from lorascope.prepare.read import BadRow, SourceRow, read_rows
+from lorascope.prepare.read import BadRow, SourceRow, read_rows, unusual_delimiter
 from lorascope.prepare.rows import READ_COLUMNS, Conversation, conversation_of, detect_shape
 from lorascope.run.progress import Observer
 
@@ -51,6 +51,9 @@ def gather(path: Path, observer: Observer, *, name: str | None = None) -> Gather
         DataError: It cannot be read, no row of it can, or its columns are not known.
     """
     rows = read_rows(path)
+    delimiter = unusual_delimiter(path)
+    if delimiter:
+        observer.note(f"note: the columns of {path.name} are separated by {delimiter}, and read so")
     first = list(islice(rows, _ROWS_TO_DETECT))
     columns = {
         name

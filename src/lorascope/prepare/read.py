@@ -25,6 +25,7 @@ _SUFFIXES = {
     ".tsv": "tsv",
     ".parquet": "parquet",
 }
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,14 @@ class BadRow:
     row: int = 0
 
 
+def unusual_delimiter(path: Path) -> str | None:
+    """Name what separates the columns of a CSV or TSV file where it is not what its name promises."""
+    if _SUFFIXES.get(path.suffix.lower()) not in ("csv", "tsv"):
+        return None
+    found = delimiter_of(path)
+    return None if found == usual_delimiter(path) else _DELIMITERS[found]
+
+
 def excerpt_of(value: Any) -> str:
     """The first 80 characters of a value, control characters escaped."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
@@ -79,7 +88,7 @@ def read_rows(path: Path) -> Iterator[SourceRow | BadRow]:
     if kind == "parquet":
         return _parquet_rows(path)
     if kind in ("csv", "tsv"):
-        return _csv_rows(path, "\t" if kind == "tsv" else ",")
+        return _csv_rows(path, delimiter_of(path))
     return _jsonl_rows(path) if _is_json_lines(path) else _json_rows(path)
 
 
@@ -262,6 +271,31 @@ def _decoded(path: Path) -> str:
         raise _unreadable(
             path, problem, "rows are read as UTF-8 text", "convert it: iconv -t UTF-8"
         ) from error
+
+
+def delimiter_of(path: Path) -> str:
+    """Say what separates the columns of a CSV or TSV file.
+
+    The file's kind decides, a comma or a tab, unless its header is a single column under it; then the one of
+    comma, semicolon, tab and bar that makes most columns of the header.
+    """
+    usual = usual_delimiter(path)
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        header = file.readline()
+    num_columns = {one: _num_cells(header, one) for one in (usual, *_DELIMITERS)}
+    return usual if num_columns[usual] > 1 else max(num_columns, key=lambda one: num_columns[one])
+
+
+def usual_delimiter(path: Path) -> str:
+    """What separates columns by the file's kind: a tab in .tsv, a comma in .csv."""
+    return "\t" if _SUFFIXES[path.suffix.lower()] == "tsv" else ","
+
+
+def _num_cells(header: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([header], delimiter=delimiter), []))
+    except csv.Error:  # a header longer than a cell may be
+        return 1
 
 
 def _csv_rows(path: Path, delimiter: str) -> Iterator[SourceRow | BadRow]:

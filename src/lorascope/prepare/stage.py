@@ -36,6 +36,7 @@ from lorascope.run.provenance import StageClock, StageInputs, is_up_to_date, rec
 from lorascope.run.recipe import recipe_values
 from lorascope.run.records import read_json
 from lorascope.run.sections import Recipe
+from lorascope.run.splits import SPLITS, refuse_unknown_splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,12 @@ def prepare_run(
 
     Raises:
         DataError: The data cannot be used.
+        ConfigError: The recipe evaluates or compares on a split that there will not be.
         ModelError: The base model's tokenizer cannot be loaded.
         RunError: The folder is taken by something else, or prepare is finished with other inputs.
     """
     clock = StageClock()
+    refuse_unknown_splits(recipe)
     _refuse_foreign_folder(run)
     recipe = recipe.model_copy(
         update={"base": recipe.base.model_copy(update={"id": _lasting(recipe.base.id)})}
@@ -98,12 +101,7 @@ def prepare_run(
     if own and not mine_kept:
         raise _all_too_long(mine, max_length, own)
     splits = _splits(kept, mine_kept if held_out else None, recipe)
-    report = _report(gathered, splits, [*bad, *mine_bad], [*over, *mine_over], template, max_length)
-    report["held_out_file"] = (
-        None if held_out is None else {"file": held_out.file, "rows_read": held_out.num_rows}
-    )
-    report["unused_columns"] = sorted({*gathered.unused, *(held_out.unused if held_out else ())})
-
+    report = _report(gathered, held_out, splits, [*bad, *mine_bad], [*over, *mine_over], template, max_length)
     if "validation" not in splits:
         observer.note("no validation split: nothing was held out, so nothing can be measured on new examples")
     dropped = [(gathered.file, one) for one in bad] + [(held_out.file, one) for one in mine_bad if held_out]
@@ -138,7 +136,7 @@ def _resolved(recipe: Recipe, source: _Source, template: str, max_length: int) -
 
 def _lasting(base: str) -> str:
     """The base's name for use from any working directory: a folder's whole path, a Hub id as it is."""
-    folder = Path(base).expanduser()
+    folder = Path(base)
     return str(folder.resolve()) if folder.is_dir() else base
 
 
@@ -258,11 +256,12 @@ def _splits(
         splits.setdefault(split, []).append(one)
     if own_validation is not None:
         splits["validation"] = list(own_validation)
-    return {name: splits[name] for name in ("train", "validation", "test") if splits.get(name)}
+    return {name: splits[name] for name in SPLITS if splits.get(name)}
 
 
 def _report(
     gathered: Gathered,
+    held_out: Gathered | None,
     splits: Mapping[str, Sequence[Tokenised]],
     bad: Sequence[BadRow],
     over: Sequence[Tokenised],
@@ -280,7 +279,11 @@ def _report(
         "schema": 1,
         "file": gathered.file,
         "shape": gathered.shape,
-        "rows_read": gathered.num_rows,
+        "rows_read": gathered.num_rows + (held_out.num_rows if held_out else 0),
+        "held_out_file": None
+        if held_out is None
+        else {"file": held_out.file, "rows_read": held_out.num_rows},
+        "unused_columns": sorted({*gathered.unused, *(held_out.unused if held_out else ())}),
         "kept": len(where),
         "cut_after_last_answer": sum(one.num_unanswered > 0 for one in conversations),
         "dropped": {"malformed": len(bad), "over_length": len(over)},

@@ -29,8 +29,8 @@ def curves_section(facts: Facts) -> Html | None:
         _evaluations(facts.evals),
     ]
     lead = (
-        "Train probe and validation are scored by the same code in the same mode, so their distance is the "
-        "generalisation gap and nothing else."
+        "Train probe and validation are scored by the same code in the same mode. Their distance before the "
+        "first step is the luck of which rows were drawn; what training adds to it is the generalisation gap."
     )
     return section("curves", "How it learned", [piece for piece in body if piece is not None], lead)
 

@@ -25,10 +25,9 @@ def metrics_section(facts: Facts) -> Html | None:
     rows += _answer_rows(base, adapter)
     change = adapter["difference_from_base"]["loss"]
     body = [table(("Measure", "Base", "Adapter"), rows, align=("left", "right", "right"))]
-    if adapter["by_group"]:
-        body.append(_groups(base, adapter))
-    if adapter["answers"] and adapter["answers"]["by_group"]:
-        body.append(_group_bars(adapter["answers"]))
+    body += [_groups(column, base, adapter) for column in adapter["by_group"]]
+    if adapter["answers"]:
+        body += [_group_bars(column, groups) for column, groups in adapter["answers"]["by_group"].items()]
     lead = (
         f"{adapter['num_examples']:,} {adapter['split']} examples, {adapter['supervised_tokens']:,} target "
         "tokens, "
@@ -69,26 +68,24 @@ def _answer_rows(base: Json, adapter: Json) -> list[tuple[object, ...]]:
     return rows
 
 
-def _groups(base: Json, adapter: Json) -> Html:
+def _groups(column: str, base: Json, adapter: Json) -> Html:
     rows = [
-        (name, one["num_examples"], base["by_group"][name]["perplexity"], one["perplexity"])
-        for name, one in adapter["by_group"].items()
+        (value, one["num_examples"], base["by_group"][column][value]["perplexity"], one["perplexity"])
+        for value, one in adapter["by_group"][column].items()
     ]
-    columns = ("Group", "Examples", "Perplexity, base", "Perplexity, adapter")
+    columns = (column, "Examples", "Perplexity, base", "Perplexity, adapter")
     return table(columns, rows, align=("left", "right", "right", "right"))
 
 
-def _group_bars(answers: Json) -> Html:
-    groups = answers["by_group"]
-    names = list(groups)
-    cells = [groups[name]["exact_match"] for name in names]
+def _group_bars(column: str, groups: Json) -> Html:
+    cells = [one["exact_match"] for one in groups.values()]
     return bar_chart(
-        names,
+        list(groups),
         [cell["estimate"] for cell in cells],
         [cell["low"] for cell in cells],
         [cell["high"] for cell in cells],
         x_label="share of answers that match the reference exactly",
-        title="Exact match of the adapter, by group",
+        title=f"Exact match of the adapter, by {column}",
         caption="Lines are 95 % intervals (Wilson). Groups with free-form answers are not expected to "
         "match word for word.",
     )

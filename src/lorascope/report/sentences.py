@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from lorascope.metrics.in_words import like_choosing
 from lorascope.metrics.likelihood import perplexity
+from lorascope.metrics.uncertainty import MIN_CLUSTERS
 from lorascope.pages.number import number_text
 from lorascope.report.facts import Facts, Json
 
@@ -58,15 +60,17 @@ def _gain(facts: Facts) -> str:
     if base is None or adapter is None:
         why = next(iter(facts.adapter["why"].values()), "no value")
         return f"What it gained has no value here: {why.splitlines()[0]}."
+    size = facts.evals[-1].vocabulary_size if facts.evals else None
+    before, after = (like_choosing(one["eval_loss"], size) for one in (facts.base, facts.adapter))
     told = (
-        f"On {facts.adapter['num_examples']:,} examples that training never saw, each next token of an "
-        "answer is "
-        f"like choosing among {number_text(adapter, 3)} tokens, where the base model chooses among "
-        f"{number_text(base, 3)}"
+        f"On {facts.adapter['num_examples']:,} examples {_seen(facts)}, each next token of an "
+        f"answer is {after}; for the base model it is {before}"
     )
     if change is None:
         return f"{told}; there are too few examples to say how sure that is."
-    if change["high"] < 0:
+    if change["num"] < MIN_CLUSTERS:
+        sure = "too few examples for an interval that can be trusted"
+    elif change["high"] < 0:
         sure = "a clear gain"
     elif change["low"] > 0:
         sure = "a clear loss: the adapter is worse than its base"
@@ -74,6 +78,11 @@ def _gain(facts: Facts) -> str:
         sure = "too small a difference to be sure of"
     interval = f"{number_text(change['low'], 3)} to {number_text(change['high'], 3)}"
     return f"{told}: {sure} ({number_text(change['estimate'], 3)} nats a token, 95 % interval {interval})."
+
+
+def _seen(facts: Facts) -> str:
+    held_out = facts.adapter is not None and facts.adapter["split"] != "train"
+    return "that training never saw" if held_out else "of the training data itself"
 
 
 def _answers(facts: Facts) -> str:
@@ -105,6 +114,8 @@ def _verdict(facts: Facts) -> str:
         return "Its signals have not been read: lorascope diagnose does that."
     verdict = facts.diagnose["verdict"].replace("_", " ")
     reason = str(facts.diagnose.get("verdict_reason", "")).strip().rstrip(".")
+    if verdict == "not enough evidence":
+        return f"How training went cannot be judged yet: {reason}."
     return f"The verdict on the run is {verdict}" + (f": {reason}." if reason else ".")
 
 

@@ -1,10 +1,11 @@
 """The recipe of an existing run, with the command line's changes on top."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from lorascope.errors import ConfigError, explain
+from lorascope.errors import ConfigError, RunError, explain, parts
 from lorascope.run.commit import write_json
-from lorascope.run.folder import RunFolder
+from lorascope.run.folder import RunFolder, how_to_mend
 from lorascope.run.recipe import make_recipe, read_recipe_file, recipe_values, with_overrides
 from lorascope.run.sections import Recipe
 
@@ -23,8 +24,9 @@ def recipe_of(run: RunFolder, overrides: Sequence[str] = (), *, reads: Sequence[
 
     Raises:
         ConfigError: A setting is wrong, or belongs to another stage.
+        RunError: config.json is damaged.
     """
-    stored = read_recipe_file(run.config)
+    stored = _stored(run)
     recipe = make_recipe(
         with_overrides(stored, overrides),
         where=str(run.config) if not overrides else f"{run.config} and --set",
@@ -51,6 +53,21 @@ def store_sections(run: RunFolder, recipe: Recipe, *sections: str) -> None:
         recipe: With resolved values.
         sections: Names of the sections to take from it.
     """
-    stored = read_recipe_file(run.config)
+    stored = _stored(run)
     values = recipe_values(recipe)
     write_json(run.config, {**stored, **{section: values[section] for section in sections}})
+
+
+def _stored(run: RunFolder) -> dict[str, Any]:
+    """What config.json holds: written by lorascope, so nothing in it is for people to mend."""
+    try:
+        return read_recipe_file(run.config)
+    except ConfigError as error:
+        raise RunError(
+            explain(
+                "the config.json of this run is damaged",
+                where=str(run.config),
+                why=parts(error.message)["problem"],
+                fix=how_to_mend(run.config),
+            )
+        ) from error

@@ -1,12 +1,15 @@
 """A run folder: every path in it, and nothing else."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorascope.errors import RunError, explain, nearest
+from lorascope.errors import RunError, command, explain, nearest
 
 STAGES = ("prepare", "check", "train", "diagnose", "eval", "compare", "export", "report")
 """The stages in pipeline order."""
+
+_ALWAYS_MADE_AGAIN = ("check", "diagnose", "report")  # cheap and derived: their commands take no --overwrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,10 @@ class RunFolder:
     """The files of one run. Stages meet here: each reads earlier folders and writes its own."""
 
     path: Path
+
+    def __post_init__(self) -> None:
+        """Take "~" for the home folder: a folder of that name would be a trap."""
+        object.__setattr__(self, "path", Path(os.path.expanduser(self.path)))
 
     @property
     def name(self) -> str:
@@ -121,8 +128,7 @@ def open_run(path: Path | str) -> RunFolder:
             f'"{path}" is no run' if exists else f'run "{path}" does not exist',
             where=str(folder.path),
             why="it has no config.json, which every run starts with" if exists else "there is no such folder",
-            fix=f"{nearest(folder.path.name, runs)}; "
-            f"or start one: lorascope prepare DATA --base MODEL --out {path}",
+            fix=f"{nearest(folder.path.name, runs)}; or start one: {command_for(folder, 'prepare')}",
         )
     )
 
@@ -153,12 +159,45 @@ def require(path: Path, *, stage: str, run: RunFolder) -> Path:
     """
     if path.exists():
         return path
-    target = f"DATA --base MODEL --out {run.path}" if stage == "prepare" else str(run.path)
     raise RunError(
         explain(
             f'the run has not been through "{stage}" yet',
             where=str(path),
             why="this stage reads what that one writes",
-            fix=f"lorascope {stage} {target}",
+            fix=command_for(run, stage),
         )
     )
+
+
+def command_for(run: RunFolder, stage: str, *, overwrite: bool = False) -> str:
+    """The command that makes a stage of a run.
+
+    Args:
+        run: The run.
+        stage: Of `STAGES`.
+        overwrite: Whether the stage is there already and shall be made again.
+
+    Returns:
+        As a shell takes it; what the run does not know stands in capitals.
+    """
+    given: dict[str, tuple[object, ...]] = {
+        "prepare": ("DATA", "--base", "MODEL", "--out", run.path),
+        "export": (run.path, "--merged", "DIR"),
+    }
+    again = ("--overwrite",) if overwrite and stage not in _ALWAYS_MADE_AGAIN else ()
+    return command(stage, *given.get(stage, (run.path,)), *again)
+
+
+def how_to_mend(path: Path) -> str:
+    """What to do about a damaged record of a run.
+
+    Args:
+        path: config.json or provenance.json of a run, or a record in a stage's folder.
+    """
+    if path.name == "config.json":
+        again = command_for(RunFolder(path.parent), "prepare", overwrite=True)
+        return f"restore it from a copy, or prepare the run again with its settings: {again}"
+    if path.parent.name in STAGES:
+        again = command_for(RunFolder(path.parent.parent), path.parent.name, overwrite=True)
+        return f"restore it from a copy, or run its stage again: {again}"
+    return "restore it from a copy"

@@ -2,14 +2,32 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
-from lorascope.errors import RunError, explain
+from lorascope.errors import RunError, command, explain
 from lorascope.run.commit import sha256_of, verify_folder
-from lorascope.run.folder import RunFolder, adapter_of
+from lorascope.run.folder import RunFolder, adapter_of, require
 from lorascope.run.provenance import read_provenance
 from lorascope.run.records import read_json
 
 _LAST_AND_BEST = ("last", "best")
+
+
+def prepared_data(run: RunFolder) -> dict[str, Any]:
+    """Vouch for the run's dataset, texts and template: they are what prepare wrote.
+
+    Args:
+        run: A prepared run.
+
+    Returns:
+        prepare/report.json.
+
+    Raises:
+        RunError: The run is not prepared, or a file of prepare/ was changed since.
+    """
+    require(run.dataset, stage="prepare", run=run)
+    verify_folder(run.stage("prepare"))
+    return read_json(run.prepare_report)
 
 
 def trained_adapter(run: RunFolder, which: str) -> Path:
@@ -39,7 +57,7 @@ def trained_adapter(run: RunFolder, which: str) -> Path:
                 "the data was prepared again after this adapter was trained",
                 where=str(run.dataset),
                 why="rows that are validation now may have been trained on, and every figure would flatter",
-                fix=f"lorascope train {run.path} --overwrite, or prepare the data as it was",
+                fix=f"{command('train', run.path, '--overwrite')}, or prepare the data as it was",
             )
         )
     return folder
@@ -52,7 +70,7 @@ def _refuse_unfinished(run: RunFolder, which: str) -> None:
                 "the training of this run is not finished",
                 where=str(run.stage("train")),
                 why="it was interrupted, or is still going, and there is no last adapter yet",
-                fix=f"lorascope train {run.path} --resume",
+                fix=command("train", run.path, "--resume"),
             )
         )
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from lorascope.errors import ConfigError, explain, nearest, together
-from lorascope.run.foreign_names import FOREIGN_NAMES
 from lorascope.run.sections import Recipe
+from lorascope.run.wrong_settings import explain_wrong, settings_path
 
 _LARGEST_RECIPE_BYTES = 1_000_000
 
@@ -209,68 +209,8 @@ def make_recipe(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
     except ValidationError as error:
         by_path: dict[str, list[Mapping[str, Any]]] = {}
         for entry in error.errors():
-            by_path.setdefault(_settings_path([str(part) for part in entry["loc"]])[0], []).append(entry)
-        raise ConfigError(together(_explain_one(entries, where) for entries in by_path.values())) from error
-
-
-def _explain_one(entries: Sequence[Mapping[str, Any]], where: str) -> str:
-    """Explain what is wrong with one setting: pydantic gives an entry for each branch of a union."""
-    entry = entries[0]
-    path, fields = _settings_path([str(part) for part in entry["loc"]])
-    name = path.rsplit(".", 1)[-1]
-    if entry["type"] == "extra_forbidden":
-        foreign = FOREIGN_NAMES.get(name)
-        section = path.rpartition(".")[0]
-        return explain(
-            f'unknown setting "{path}"',
-            where=f"section {section} of the {where}" if section else where,
-            why="no setting has this name, and a setting nobody reads would mislead",
-            fix=f"here it is called {foreign}" if foreign else nearest(name, fields),
-        )
-    if entry["type"] == "missing":
-        example = {"base": "--base gpt2, or base: gpt2", "data": "data: my_rows.jsonl"}.get(path, "set it")
-        return explain(f'"{path}" is missing', where=where, why="a run cannot do without it", fix=example)
-    return explain(
-        f"{path}: {_short(entry.get('input'))} is not accepted",
-        where=f'setting "{path}" of the {where}',
-        why="; ".join(dict.fromkeys(str(one["msg"]).removeprefix("Value error, ") for one in entries)),
-        fix=_field_help(path),
-    )
-
-
-def _settings_path(location: Sequence[str]) -> tuple[str, list[str]]:
-    """Keep the parts of an error's location that are settings; pydantic adds one for a union's branch."""
-    model: type[BaseModel] | None = Recipe
-    kept: list[str] = []
-    fields = list(Recipe.model_fields)
-    for part in location:
-        if model is None:
-            break
-        kept.append(part)
-        fields = list(model.model_fields)
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-    return ".".join(kept), fields
-
-
-def _field_help(path: str) -> str:
-    model: type[BaseModel] = Recipe
-    *sections, name = path.split(".")
-    for section in sections:
-        annotation = model.model_fields[section].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            break
-        model = annotation
-    field = model.model_fields.get(name)
-    if field is None:
-        return nearest(name, model.model_fields)
-    default = "" if field.is_required() else f" Default: {_short(field.default)}."
-    return " ".join((field.description or "see the settings page").split()) + default
-
-
-def _short(value: Any) -> str:
-    text = value.__class__.__name__ if isinstance(value, BaseModel) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+            by_path.setdefault(settings_path(entry["loc"])[0], []).append(entry)
+        raise ConfigError(together(explain_wrong(entries, where) for entries in by_path.values())) from error
 
 
 def recipe_values(recipe: Recipe) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from lorascope.errors import RunError, explain
 from lorascope.run.commit import disk_errors, write_text
+from lorascope.run.folder import how_to_mend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ class EvalRecord:
         probe: The train probe: training examples scored like validation ones.
         validation: The validation split; None where there is none.
         seconds: What the evaluation took.
+        vocabulary_size: Tokens the model chooses among; None in logs written before this was noted.
     """
 
     step: int
@@ -84,6 +86,7 @@ class EvalRecord:
     probe: SetScore
     validation: SetScore | None
     seconds: float
+    vocabulary_size: int | None = None
 
 
 def append_line(path: Path, record: Any) -> None:
@@ -191,7 +194,7 @@ def read_json(path: Path) -> dict[str, Any]:
                 f'"{path.name}" cannot be read',
                 where=str(path),
                 why=f"it is missing or damaged ({error.__class__.__name__})",
-                fix=f"run its stage again: lorascope {path.parent.name} ... --overwrite",
+                fix=how_to_mend(path),
             )
         ) from error
     return value

@@ -4,11 +4,24 @@ Attribute docstrings become `--help` and the settings page, so they are written 
 """
 
 import contextlib
+import os
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Auto = Literal["auto"]
+CheckName = Literal[
+    "targets",
+    "stop_token",
+    "padding",
+    "attention_mask",
+    "labels",
+    "prompt_masked",
+    "prompt_prefix",
+    "overlap",
+]
+CHECKS: tuple[CheckName, ...] = get_args(CheckName)
+"""The checks between data and training, in the order in which they are reported."""
 PositiveInt = Annotated[int, Field(ge=1)]
 
 
@@ -47,6 +60,11 @@ class BaseSection(Section):
     revision: str | None = None
     """Branch, tag or commit on the Hub; null is the Hub's default branch."""
 
+    @field_validator("id")
+    @classmethod
+    def _at_home(cls, value: str) -> str:
+        return os.path.expanduser(value)
+
     dropout: Literal["keep"] | Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability for the base's own dropout layers in training. 0, because exact shared computation needs it
     and LoRA rarely gains by it; `keep` leaves what the model was trained with."""
@@ -63,8 +81,8 @@ class PrepareSection(Section):
     data, never more than the base model's context."""
 
     validation: Auto | Annotated[float, Field(gt=0, lt=1)] | Annotated[int, Field(ge=0)] | str = "auto"
-    """Examples held out: a number, a fraction, or a file of your own. `auto` is 10 %, at most 1,000; 0 is
-    none. Rows with the same prompt always stay on the same side."""
+    """Examples held out: a whole number, a share below 1, or a file of your own. `auto` is 10 %, at most
+    1,000; 0 is none. Rows with the same prompt always stay on the same side."""
 
     test: Annotated[int, Field(ge=0)] = 0
     """Examples held out a second time and never looked at in training."""
@@ -74,19 +92,32 @@ class PrepareSection(Section):
 
     @field_validator("validation", mode="before")
     @classmethod
-    def _numbers_are_no_file_names(cls, value: Any) -> Any:
-        """Take `1e-1` for the number it is: YAML hands it over as text, which would be a file name here."""
+    def _share_count_or_file(cls, value: Any) -> Any:
+        """Tell a share from a count: 0.1 is a tenth, 10 is ten examples, and 1.0 might be either."""
         if isinstance(value, str):
-            with contextlib.suppress(ValueError):
-                number = float(value)
-                return int(number) if number.is_integer() else number
+            value = _number_in(value)
+        if isinstance(value, str):
+            return os.path.expanduser(value)
+        is_count = isinstance(value, int) and value >= 0
+        if not is_count and not (isinstance(value, float) and 0 <= value < 1):
+            raise ValueError(
+                "a share is below 1, as in 0.1; a count is a whole number from 1, as in 50; 0 holds out none"
+            )
         return value
+
+
+def _number_in(text: str) -> str | int | float:
+    """Take `1e-1` for the number it is: YAML hands it over as text, which would be a file name here."""
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        return int(number) if number.is_integer() and "." not in text else number
+    return text
 
 
 class CheckSection(Section):
     """The gate between data and training."""
 
-    allow: tuple[str, ...] = ()
+    allow: tuple[CheckName, ...] = ()
     """Names of checks that may fail, on record, for example [overlap]."""
 
 
@@ -174,8 +205,13 @@ class EvalSection(Section):
     max_new_tokens: PositiveInt = 128
     """Longest free answer, in tokens."""
 
-    group_by: str | None = None
-    """Column of the data to break losses and answers down by, as in `family` or `source`."""
+    group_by: tuple[str, ...] = ()
+    """Columns of the data to break losses and answers down by, as in `family` or `[kind, family]`."""
+
+    @field_validator("group_by", mode="before")
+    @classmethod
+    def _one_column_is_a_list_of_one(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
 
 class CompareSection(Section):
@@ -208,6 +244,11 @@ class Recipe(Section):
 
     data: str = Field(min_length=1)
     """Instruction data: a JSON, JSON Lines, CSV or Parquet file."""
+
+    @field_validator("data")
+    @classmethod
+    def _at_home(cls, value: str) -> str:
+        return os.path.expanduser(value)
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """One seed for the split, the adapter's initial weights, the order of examples and sampling."""

@@ -42,6 +42,11 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
+def step_of(checkpoint: Path) -> int:
+    """The step of a checkpoint, by its folder's name."""
+    return int(checkpoint.name.removeprefix("step-"))
+
+
 def save_checkpoint(
     folder: Path,
     state: TrainState,
@@ -102,7 +107,7 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
         problem = folder_problem(path)
         if problem is None:
             return path, passed_over
-        passed_over.append(f"checkpoint {path.name} is passed over: {problem}")
+        passed_over.append(f"the checkpoint of step {step_of(path)} is passed over: {problem}")
     return None, passed_over
 
 

@@ -125,6 +125,7 @@ def evaluate(
         probe=probe,
         validation=validation,
         seconds=round(time.monotonic() - started, 3),
+        vocabulary_size=model.config.get_text_config().vocab_size,
     )
 
 

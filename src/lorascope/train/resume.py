@@ -14,6 +14,7 @@ from lorascope.train.checkpoint import (
     load_checkpoint,
     newest_checkpoint,
     save_checkpoint,
+    step_of,
 )
 from lorascope.train.ranks import Ranks
 from lorascope.train.step import NonFiniteStep
@@ -31,7 +32,7 @@ def make_room(run: RunFolder, *, overwrite: bool, resume: bool, ranks: Ranks, ob
     if steps and not (overwrite or resume):
         raise RunError(
             explain(
-                f"a training was interrupted here after {steps[-1].name.replace('-', ' ')}",
+                f"a training was interrupted here after step {step_of(steps[-1])}",
                 where=str(folder),
                 why="starting again would throw those steps away",
                 fix="add --resume to continue, or --overwrite to start again",
@@ -115,7 +116,7 @@ def record_failure(training: Training, error: NumericsError) -> None:
     saved, _ = newest_checkpoint(training.run.checkpoints)
     failure: dict[str, Any] = {
         "step": training.done + 1 if isinstance(error, NonFiniteStep) else training.done,
-        "last_good_step": 0 if saved is None else int(saved.name.removeprefix("step-")),
+        "last_good_step": 0 if saved is None else step_of(saved),
         "message": error.message,
         "example_ids": error.example_ids if isinstance(error, NonFiniteStep) else [],
         "learning_rate": training.trainee.optimizer.param_groups[0]["lr"],

@@ -5,13 +5,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lorascope.errors import NumericsError, RunError, explain
+from lorascope.errors import NumericsError, RunError, command, explain
 from lorascope.lm.adapter import save_adapter
 from lorascope.lm.fingerprint import base_identity
 from lorascope.run.commit import committed_folder
 from lorascope.run.current import store_sections
 from lorascope.run.dataset import Example, content_hash, load_examples, load_splits
 from lorascope.run.folder import RunFolder, require
+from lorascope.run.lineage import prepared_data
 from lorascope.run.lock import only_writer
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import StageClock, StageInputs, is_up_to_date
@@ -55,7 +56,7 @@ def train_run(
         NumericsError: A loss, gradient or weight is not finite; the last finished step is committed.
         Interrupted: A signal asked to stop; the last finished step is committed.
     """
-    require(run.dataset, stage="prepare", run=run)
+    prepared_data(run)
     splits = {name: load_examples(run.dataset, name)[0] for name in load_splits(run.dataset)}
     template = str(read_json(run.template)["sha256"])
     inputs = training_inputs(recipe, splits, template=template)
@@ -154,11 +155,12 @@ def _refuse_unchecked(run: RunFolder, dataset: str) -> None:
                 "the check is of another dataset" if stale else f"the check failed: {report['first_line']}",
                 where=str(run.check_report),
                 why="hours of training on data that teaches the wrong thing are lost",
-                fix=f"lorascope check {run.path}"
+                fix=command("check", run.path)
                 + (
                     ""
                     if stale
-                    else f", or accept it on record: --set check.allow=[{','.join(report['failed'])}]"
+                    else ", or accept it on record: "
+                    + command("train", run.path, "--set", f"check.allow=[{','.join(report['failed'])}]")
                 ),
             )
         )

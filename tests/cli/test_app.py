@@ -1,0 +1,102 @@
+"""What all commands share: paths in the home folder, suggested commands, output that nobody reads."""
+
+import io
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lorascope.cli.app import main
+
+# Paths
+
+
+@pytest.mark.parametrize("option", [["--out", "~/runs/new"], ["--out=~/runs/new"]])
+def test_a_tilde_that_the_shell_left_is_the_home_folder(
+    option: list[str],
+    call: Callable[..., Any],
+    work: Path,
+    alpaca_base: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", str(work))
+    shutil.copytree(alpaca_base, work / "base")
+    ended = call("prepare", "~/rows.json", "--base", "~/base", *option)
+    assert ended.code == 0, ended.err
+    assert (work / "runs" / "new" / "config.json").is_file()
+    assert not (work / "~").exists()
+    assert f"next: lorascope check {work}/runs/new" in ended.out
+
+
+def test_a_tilde_in_a_setting_is_the_home_folder(
+    call: Callable[..., Any], work: Path, alpaca_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(work))
+    (work / "held.json").write_text('[{"instruction": "New.", "output": "Yes."}]')
+    setting = "prepare.validation=~/held.json"
+    ended = call("prepare", "rows.json", "--base", alpaca_base, "--out", "runs/new", "--set", setting)
+    assert ended.code == 0, ended.err
+    assert "held.json for validation: 1 row;" in ended.out
+
+
+# Suggested commands
+
+
+def test_the_next_command_can_be_pasted(call: Callable[..., Any], work: Path, alpaca_base: Path) -> None:
+    ended = call("prepare", "rows.json", "--base", alpaca_base, "--out", "my runs/it's; new")
+    following = ended.out.splitlines()[-1].removeprefix("next: ")
+    assert shlex.split(following) == ["lorascope", "check", "my runs/it's; new"]
+    ended = call(*shlex.split(following)[1:])
+    assert shlex.split(ended.out.splitlines()[-1].removeprefix("next: ")) == [
+        "lorascope",
+        "train",
+        "my runs/it's; new",
+    ]
+
+
+# Output that nobody reads
+
+
+class Closed(io.StringIO):
+    """A pipe whose reader goes away after some lines; its descriptor is that of a file of its own."""
+
+    def __init__(self, num_lines: int, file: Path) -> None:
+        super().__init__()
+        self.left, self.descriptor = num_lines, os.open(file, os.O_CREAT | os.O_WRONLY)
+
+    def write(self, text: str) -> int:
+        self.left -= text.count("\n")
+        if self.left < 0:
+            raise BrokenPipeError
+        return len(text)
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+
+# 3: within the checks, which click prints; 15: within the examples, which rich prints.
+@pytest.mark.parametrize("num_lines", [3, 15])
+def test_a_reader_that_goes_away_ends_the_command_with_141(
+    num_lines: int, work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Closed(num_lines, work.parent / "pipe"))
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "runs/first", "--show", "20"])
+    assert ended.value.code == 141
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["check", "nowhere", "--json"]])
+def test_a_closed_pipe_leaves_no_word_behind(arguments: list[str], tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "lorascope", *arguments]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
