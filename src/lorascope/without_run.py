@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lorascope.errors import ConfigError, explain
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.recipe import make_recipe, with_overrides
@@ -145,8 +146,21 @@ def compare_without_run(
 
 def _measured(data: Path, recipe: "Recipe", split: str, observer: Observer) -> _Measured:
     if data.is_file() or not data.exists():
+        _refuse_split(data, split)
         return _of_data_file(recipe, observer)
     return _of_dataset(data, split)
+
+
+def _refuse_split(data: Path, split: str) -> None:
+    if split != "validation":  # the setting's default, which nobody needs to have meant
+        raise ConfigError(
+            explain(
+                f'there is no split "{split}" in a data file',
+                where=str(data),
+                why="without a run every row of the file is measured; splits are made by prepare",
+                fix="leave the setting out, or measure a run",
+            )
+        )
 
 
 class _TasksOnly(Observer):

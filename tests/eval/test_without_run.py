@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lorascope.cli.app import main
-from lorascope.errors import DataError
+from lorascope.errors import ConfigError, DataError
 from lorascope.eval.measures import by_group, split_measures
 from lorascope.run.folder import RunFolder
 from lorascope.without_run import eval_without_run
@@ -119,6 +119,14 @@ def test_every_row_of_a_raw_file_is_measured_and_what_cannot_be_is_said(
     base = json.loads(out)["base"]
     assert (base["split"], base["num_examples"]) == ("whole file", 40)
     assert "measured: 40 of 42 rows; left out: 1 malformed, 1 longer than 512 tokens" in err
+
+
+def test_a_data_file_has_no_splits_to_choose_from(alpaca_base: Path, tmp_path: Path) -> None:
+    (tmp_path / "some.json").write_text(json.dumps([{"instruction": "Say 1.", "input": "", "output": "1"}]))
+    with pytest.raises(ConfigError, match='no split "test" in a data file'):
+        eval_without_run(
+            base=str(alpaca_base), adapter=None, data=tmp_path / "some.json", settings=("eval.split=test",)
+        )
 
 
 def test_one_example_has_a_loss_and_no_interval_and_says_why(

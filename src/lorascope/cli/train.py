@@ -59,8 +59,8 @@ def lines_of(summary: dict[str, Any]) -> list[str]:
     share = summary["trainable_parameters"] / summary["base_parameters"]
     rate = summary["target_tokens_per_s"]
     lines = [
-        f"trained {summary['steps']:,} steps, {summary['epochs']:g} epochs in "
-        f"{duration(summary['step_seconds'])}"
+        f"trained {summary['steps']:,} steps, {summary['epochs']:.3g} "
+        f"{'epoch' if summary['epochs'] == 1 else 'epochs'} in {duration(summary['step_seconds'])}"
         + (f" ({rate:,.0f} target tokens/s, {summary['examples_per_s']:,.1f} examples/s)" if rate else ""),
         f"adapter: {summary['adapted_layers']} layers, {summary['trainable_parameters']:,} parameters "
         f"({share:.2%})",

@@ -4,6 +4,7 @@ from typing import Any
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
+from lorascope.errors import command
 
 _MANY = 0.05
 _MOST = 0.50
@@ -38,7 +39,7 @@ def allowed_checks(evidence: Evidence) -> Outcome:
         title=f"the data was trained on although a check failed: {', '.join(shares)}",
         evidence={"shares": shares, "sentence": f"{told}."},
         how_sure="certain: every row was looked at",
-        action=f"{worst['fix']}; then: lorascope check {evidence.run} --show 3",
+        action=f"{worst['fix']}; then: {command('check', evidence.run, '--show', 3)}",
         would_change="data that passes",
     )
 

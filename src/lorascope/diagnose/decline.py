@@ -3,6 +3,7 @@
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.gates import need_both
+from lorascope.errors import command
 
 RULE = "healthy_decline"
 
@@ -45,6 +46,6 @@ def decline(evidence: Evidence) -> Outcome:
             f"(95 % interval {change.low:+.3f} to {change.high:+.3f}); train probe {trained.estimate:+.3f}.",
         },
         how_sure=f"paired over {change.num:,} rows; says nothing about another seed",
-        action=f"measure it exactly: lorascope eval {evidence.run}",
+        action=f"measure it exactly: {command('eval', evidence.run)}",
         would_change="rows that are in both splits, which would make the fall mean less",
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lorascope.diagnose.series import Series, make_series
-from lorascope.errors import RunError, explain
+from lorascope.errors import RunError, command, explain
 from lorascope.run.folder import RunFolder, require
 from lorascope.run.lineage import adapter_hash
 from lorascope.run.provenance import read_provenance
@@ -76,8 +76,8 @@ class Evidence:
 
     def retrain(self, *settings: str) -> str:
         """The command that trains again with other settings."""
-        changes = " ".join(f"--set {setting}" for setting in settings)
-        return f"lorascope train {self.run} --overwrite" + (f" {changes}" if changes else "")
+        changes = [word for setting in settings for word in ("--set", setting)]
+        return command("train", self.run, "--overwrite", *changes)
 
 
 def read_evidence(run: RunFolder) -> Evidence:

@@ -4,6 +4,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
+from lorascope.errors import command
 
 RULE = "no_effect"
 _ZERO_STEPS = 0.20
@@ -48,6 +49,6 @@ def no_effect(evidence: Evidence) -> Outcome:
             "sentence": f"After {len(evidence.steps):,} steps {reason}.",
         },
         how_sure="certain: these are equalities, not estimates",
-        action=f"look at what is trained on: lorascope check {evidence.run} --show 3",
+        action=f"look at what is trained on: {command('check', evidence.run, '--show', 3)}",
         would_change="a single loss that moves",
     )

@@ -6,6 +6,7 @@ from statistics import median
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
+from lorascope.errors import command
 
 RULE = "not_learning"
 _MIN_STEPS = 20
@@ -43,7 +44,7 @@ def not_learning(evidence: Evidence) -> Outcome:
     action = (
         f"raise the learning rate: {evidence.retrain(f'train.learning_rate={max(10 * rate, 1e-4):.2g}')}"
         if rate < _LOW_RATE
-        else f"look at what is trained on: lorascope check {evidence.run} --show 3"
+        else f"look at what is trained on: {command('check', evidence.run, '--show', 3)}"
     )
     return Finding(
         rule=RULE,

@@ -4,6 +4,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 from lorascope.diagnose.gates import MIN_EVALS, need_both
 from lorascope.diagnose.series import Series
+from lorascope.errors import command
 from lorascope.metrics.uncertainty import Interval
 
 RULE = "overfitting"
@@ -78,8 +79,8 @@ def _action(evidence: Evidence, step: int) -> str:
         settings = [f"train.learning_rate={rate / 3:.2g}"] if rate else []
         return f"the base model is better than any adapter of this run: {evidence.retrain(*settings)}"
     if "best" in evidence.adapters and evidence.state == "finished":
-        target = f"--merged {evidence.run}/merged --adapter best"
-        return f"ship the best adapter: lorascope export {evidence.run} {target}"
+        target = ("--merged", f"{evidence.run}/merged", "--adapter", "best")
+        return f"ship the best adapter: {command('export', evidence.run, *target)}"
     epoch = next((one.epoch for one in evidence.evals if one.step == step), None)
     if epoch:
         return f"train only that far: {evidence.retrain(f'train.epochs={epoch:.3g}')}"

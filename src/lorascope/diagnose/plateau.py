@@ -6,6 +6,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.gates import need_evals, need_rows
 from lorascope.diagnose.series import rows_needed
+from lorascope.errors import command
 
 RULE = "plateau"
 WINDOW = 4
@@ -68,7 +69,7 @@ def plateau(evidence: Evidence) -> Outcome:
             f"{max(one.high for one in changes):+.4f}.",
         },
         how_sure=f"shown by equivalence over {validation.num_rows:,} rows, not by the lack of a difference",
-        action=f"measure what it gained: lorascope eval {evidence.run}"
+        action=f"measure what it gained: {command('eval', evidence.run)}"
         if annealed
         else f"stop here, or try a higher rate: {evidence.retrain(*_faster(evidence))}",
         would_change="a change of more than 0.5 % in the next evaluations",

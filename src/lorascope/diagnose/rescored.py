@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
+from lorascope.errors import command
 
 RULE = "rescored"
 _SAME_PRECISION, _OTHER_PRECISION = 1e-4, 0.02
@@ -58,6 +59,6 @@ def rescored(evidence: Evidence) -> Outcome:
             f"{share:.2%} apart.",
         },
         how_sure=f"rounding explains up to {limit:.2%}",
-        action=f"measure again: lorascope eval {evidence.run} --overwrite",
+        action=f"measure again: {command('eval', evidence.run, '--overwrite')}",
         would_change="two equal numbers",
     )

@@ -5,6 +5,7 @@ from lorascope.diagnose.finding import Finding, Outcome
 from lorascope.diagnose.gates import need_evals, need_rows
 from lorascope.diagnose.plateau import WINDOW
 from lorascope.diagnose.series import POWER_FACTOR, rows_needed
+from lorascope.errors import command
 
 RULE = "small_validation"
 WORTH_SEEING = 0.01
@@ -68,5 +69,5 @@ def hold_out_more(evidence: Evidence, num_rows: int) -> str:
     kept = (evidence.prepare or {}).get("kept")
     if kept is not None and num_rows > kept // 2:
         return f"collect more rows: {num_rows:,} for validation are more than half of the {kept:,} there are"
-    command = f"lorascope prepare {data} --base {name} --out {evidence.run}-wider"
-    return f"hold out more: {command} --set prepare.validation={num_rows}"
+    words = ("prepare", data, "--base", name, "--out", f"{evidence.run}-wider")
+    return f"hold out more: {command(*words, '--set', f'prepare.validation={num_rows}')}"

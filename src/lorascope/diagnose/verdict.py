@@ -7,6 +7,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import SEVERITIES, Finding
 from lorascope.diagnose.gates import MIN_EVALS
 from lorascope.diagnose.resolution import hold_out_more
+from lorascope.errors import command
 from lorascope.metrics.uncertainty import MIN_CLUSTERS
 
 VERDICTS = (
@@ -84,7 +85,7 @@ def what_is_missing(evidence: Evidence) -> list[dict[str, Any]]:
     evals = len(evidence.evals)
     if evals < MIN_EVALS:
         if evidence.state == "unfinished":
-            how = f"let it go on; if it was interrupted: lorascope train {evidence.run} --resume"
+            how = f"let it go on; if it was interrupted: {command('train', evidence.run, '--resume')}"
         else:
             how = evidence.retrain(f"train.eval_steps={max(1, evidence.last_step // (2 * MIN_EVALS))}")
         missing.append({"what": "evaluations", "have": evals, "need": MIN_EVALS, "how": how})

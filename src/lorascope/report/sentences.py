@@ -47,9 +47,13 @@ def _what(facts: Facts) -> str:
     adapter, own = facts.train["trainable_parameters"], facts.train["base_parameters"]
     return (
         f"A LoRA adapter of {adapter:,} parameters ({adapter / own:.1%} of its base, {base}) was trained "
-        f"on {source}: {facts.train['steps']:,} steps, {facts.train['epochs']:g} passes over the data, "
+        f"on {source}: {facts.train['steps']:,} steps, {_passes(facts.train['epochs'])} over the data, "
         f"{_minutes(facts.train['step_seconds'])}."
     )
+
+
+def _passes(epochs: float) -> str:
+    return "1 pass" if epochs == 1 else f"{epochs:.3g} passes"
 
 
 def _gain(facts: Facts) -> str:
