@@ -6,13 +6,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
 
-.PHONY: demo test test-slow lint format install install-dev docs clean
+.PHONY: demo test test-unit test-slow lint format install install-dev docs clean
 
 demo: install ## the whole pipeline on the bundled starter
 	$(BIN)/lorascope demo --out $(RUNS)/demo --overwrite
 
 test: install-dev ## the suite, without the marks slow, gpu and network
 	$(BIN)/python -m pytest -m "not slow and not gpu and not network" -n 2 --dist loadgroup
+
+test-unit: install-dev ## under a minute: what needs no server, no second process and no whole stage
+	$(BIN)/python -m pytest -m "not end_to_end and not slow and not gpu and not network" -n 2 --dist loadgroup
 
 test-slow: install-dev ## the long ones
 	$(BIN)/python -m pytest -m "slow and not gpu and not network"

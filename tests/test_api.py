@@ -13,6 +13,8 @@ import torch
 import lorascope
 from lorascope.errors import RunError
 
+pytestmark = pytest.mark.end_to_end
+
 
 def test_the_public_names_are_these_ten() -> None:
     assert lorascope.__all__ == [

@@ -14,6 +14,8 @@ from lorascope.run.current import recipe_of
 from lorascope.run.folder import STAGES, RunFolder
 from lorascope.run.progress import Observer
 
+pytestmark = pytest.mark.end_to_end
+
 
 class _Notes(Observer):
     def __init__(self) -> None:

@@ -16,6 +16,8 @@ from lorascope.run.dataset import IGNORE
 from lorascope.run.folder import RunFolder
 from lorascope.run.provenance import read_provenance
 
+pytestmark = pytest.mark.end_to_end
+
 Rows = Callable[..., list[dict[str, str]]]
 Make = Callable[..., RunFolder]
 Columns = dict[str, dict[str, list[Any]]]

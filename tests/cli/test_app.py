@@ -14,6 +14,8 @@ import pytest
 
 from lorascope.cli.app import main
 
+pytestmark = pytest.mark.end_to_end
+
 # Paths
 
 

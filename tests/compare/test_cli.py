@@ -7,6 +7,8 @@ import pytest
 from lorascope.cli.app import main
 from lorascope.cli.compare import lines_of
 
+pytestmark = pytest.mark.end_to_end
+
 SMALL = ("--set", "compare.prompts=2", "--set", "compare.examples=8", "--set", "compare.max_new_tokens=4")
 
 

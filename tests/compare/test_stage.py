@@ -19,6 +19,8 @@ from lorascope.run.current import recipe_of
 from lorascope.run.dataset import load_examples
 from lorascope.run.texts import read_texts
 
+pytestmark = pytest.mark.end_to_end
+
 SMALL = ("compare.prompts=3", "compare.examples=22", "compare.max_new_tokens=6")
 
 

@@ -20,6 +20,8 @@ from lorascope.run.folder import RunFolder
 from lorascope.run.provenance import read_provenance
 from lorascope.run.records import rewrite_lines
 
+pytestmark = pytest.mark.end_to_end
+
 Synthetic = Callable[..., Evidence]
 Written = Callable[..., RunFolder]
 

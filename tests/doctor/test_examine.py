@@ -9,6 +9,8 @@ import pytest
 from lorascope.doctor import hub, storage
 from lorascope.doctor.examine import examine
 
+pytestmark = pytest.mark.end_to_end
+
 SOURCE = Path(__file__).parents[2] / "src"
 COMMAND = "import typer; from lorascope.cli.doctor import doctor; typer.run(doctor)"
 TRAIN = ("torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "sacrebleu")

@@ -7,6 +7,8 @@ import pytest
 
 from lorascope.engine.threads import threads_to_take
 
+pytestmark = pytest.mark.end_to_end
+
 LAUNCHED = {"OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "no"}
 
 

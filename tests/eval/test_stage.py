@@ -14,6 +14,8 @@ from lorascope.cli.app import main
 from lorascope.errors import ConfigError, ModelError, NumericsError, RunError
 from lorascope.run.folder import RunFolder
 
+pytestmark = pytest.mark.end_to_end
+
 
 def plain_sums(base: Path, adapter: Path | None, dataset: Path, split: str) -> list[tuple[float, int]]:
     """The oracle: datasets, transformers and peft alone; summed nats and target tokens of each row."""

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+pytestmark = pytest.mark.end_to_end
+
 
 def plain_sums(
     base: Path, adapter: Path, dataset: Path, split: str = "validation"

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import torch
 
+pytestmark = pytest.mark.end_to_end
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "examples" / "alpaca_gpt2"
 KEYS = ["eval_loss", "perplexity", "num_batches", "supervised_tokens", "split", "batch_size", "max_length"]
 

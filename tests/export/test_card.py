@@ -16,6 +16,8 @@ from lorascope.lm.load import load_base, load_tokenizer
 from lorascope.lm.template import Message, load_template
 from lorascope.run.current import recipe_of
 
+pytestmark = pytest.mark.end_to_end
+
 
 def test_the_code_on_the_card_answers_as_lorascope_does(
     exported: Any, monkeypatch: pytest.MonkeyPatch

@@ -10,6 +10,8 @@ import pytest
 from lorascope.cli.app import main
 from lorascope.export import stage
 
+pytestmark = pytest.mark.end_to_end
+
 
 def test_json_is_one_object_and_nothing_else(
     alpaca_base: Path, adapted_run: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -14,6 +14,8 @@ from lorascope.lm.load import load_base
 from lorascope.run.dataset import IGNORE, load_examples
 from lorascope.run.provenance import read_provenance
 
+pytestmark = pytest.mark.end_to_end
+
 Run = Any
 Export = Callable[..., dict[str, Any]]
 

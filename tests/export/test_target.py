@@ -13,6 +13,8 @@ from lorascope.export import target as target_module
 from lorascope.export.target import holds_export, refuse_full_disk
 from lorascope.run.folder import STAGES, RunFolder
 
+pytestmark = pytest.mark.end_to_end
+
 
 def test_a_new_or_empty_folder_is_taken(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()

@@ -18,6 +18,8 @@ from hub_server import COMMIT, TAGGED, HubServer
 from lorascope.errors import ModelError, parts
 from lorascope.lm.hub_faults import translate
 
+pytestmark = pytest.mark.end_to_end
+
 TOKEN = "hf_canaryTOKENcanary0123"
 FAULTS = ("private", "gated", "forbidden", "bad-token", "limited", "broken", "slow", "cut", "vast")
 Answers = dict[str, dict[str, Any]]

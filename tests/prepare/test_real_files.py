@@ -17,6 +17,8 @@ from lorascope.run.folder import RunFolder
 from lorascope.run.progress import SILENT
 from lorascope.run.texts import read_texts
 
+pytestmark = pytest.mark.end_to_end
+
 
 @pytest.fixture
 def manifest(data_folder: Path) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from lorascope.run.recipe import make_recipe, read_recipe_file, with_overrides
 from lorascope.run.sections import Recipe
 from lorascope.run.texts import read_texts
 
+pytestmark = pytest.mark.end_to_end
+
 Rows = Callable[..., list[dict[str, str]]]
 Make = Callable[..., RunFolder]
 

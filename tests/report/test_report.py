@@ -13,6 +13,8 @@ from lorascope.report.sentences import five_sentences, model_name
 from lorascope.report.stage import report_run
 from lorascope.run.folder import RunFolder
 
+pytestmark = pytest.mark.end_to_end
+
 
 def _page(run: RunFolder) -> Any:
     return html5lib.HTMLParser(strict=False, namespaceHTMLElements=False).parse(

@@ -7,6 +7,8 @@ import pytest
 
 from lorascope import starter
 
+pytestmark = pytest.mark.end_to_end
+
 
 def test_importing_the_starter_loads_neither_torch_nor_numpy() -> None:
     heavy = "[name for name in ('torch', 'numpy', 'transformers') if name in sys.modules]"

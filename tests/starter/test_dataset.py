@@ -9,6 +9,8 @@ from lorascope.starter.documents import documents
 from lorascope.starter.tasks import dataset
 from lorascope.starter.world import build_world
 
+pytestmark = pytest.mark.end_to_end
+
 ROWS = json.loads(data_file().read_text(encoding="ascii"))
 CLOSED = [row for row in ROWS if row["kind"] == "closed"]
 

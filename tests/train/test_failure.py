@@ -13,6 +13,8 @@ from lorascope.run.folder import RunFolder
 from lorascope.run.records import read_steps
 from lorascope.train.checkpoint import TrainState, committed_steps, save_checkpoint
 
+pytestmark = pytest.mark.end_to_end
+
 # One AdamW step moves every weight by about the learning rate: products of two such weights pass float32.
 EXTREME = "train.learning_rate=1e30"
 

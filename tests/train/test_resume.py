@@ -18,6 +18,8 @@ from lorascope.run.folder import RunFolder
 from lorascope.train.checkpoint import committed_steps, newest_checkpoint
 from lorascope.train.signals import Interrupted
 
+pytestmark = pytest.mark.end_to_end
+
 
 class Unplugged(Exception):
     """What the display raises in these tests."""
