@@ -79,7 +79,7 @@ def main() -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        return done.stdout
+        return done.stdout.replace(f"{folder}{os.sep}", "")  # a page names no folder of the machine that made it
 
     for page in (HERE / name for name in PAGES):
         if page.is_file():

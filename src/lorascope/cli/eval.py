@@ -58,7 +58,7 @@ def lines_of(result: dict[str, Any]) -> list[str]:
     base, adapter = result["base"], result["adapter"]
     columns = [("base", base)] + ([("adapter", adapter)] if adapter else [])
     lines = [
-        f"{base['num_examples']:,} {base['split']} examples, {base['supervised_tokens']:,} target tokens, "
+        f"{base['num_examples']:,} examples ({base['split']}), {base['supervised_tokens']:,} target tokens, "
         f"forward pass in {base['precision']}",
         "".ljust(22) + "".join(name.rjust(14) for name, _ in columns),
     ]
