@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from lorascope.errors import ConfigError, ModelError, RunError
-from lorascope.lm.template import Message, Template, TemplateRefusal, load_template, resolve_template
+from lorascope.lm.message import Message
+from lorascope.lm.template import Template, TemplateRefusal, load_template, resolve_template
 from lorascope.run.dataset import IGNORE
 
 END = "<|endoftext|>"

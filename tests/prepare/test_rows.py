@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from lorascope.errors import DataError
-from lorascope.lm.template import Message
+from lorascope.lm.message import Message
 from lorascope.prepare.read import BadRow, SourceRow
 from lorascope.prepare.rows import Conversation, conversation_of, detect_shape
 

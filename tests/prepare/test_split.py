@@ -1,6 +1,6 @@
 import pytest
 
-from lorascope.lm.template import Message
+from lorascope.lm.message import Message
 from lorascope.prepare.split import answer_key, normalised, prompt_key, split_by_prompt, wanted_validation
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lorascope.check.findings import CheckResult, not_made, result
 from lorascope.check.labels import Failure, each, failure
-from lorascope.lm.template import Message, Template
+from lorascope.lm.message import Message
+from lorascope.lm.template import Template
 from lorascope.run.dataset import IGNORE, Example
 
 _PROMPT = "prompt text is not supervised"

@@ -16,7 +16,8 @@ from lorascope.check.prompts import held_out_is_new, prompt_is_no_target, prompt
 from lorascope.errors import ConfigError, DataError, explain, nearest
 from lorascope.lm.batches import pad_id_of
 from lorascope.lm.load import load_tokenizer
-from lorascope.lm.template import Message, Template, load_template
+from lorascope.lm.message import Message
+from lorascope.lm.template import Template, load_template
 from lorascope.run.commit import committed_folder, write_json
 from lorascope.run.dataset import Example, SplitNotes, content_hash, examples_of, load_splits
 from lorascope.run.folder import RunFolder

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from lorascope.errors import DataError, ModelError, explain, nearest
-from lorascope.lm.template import Message, Template, TemplateRefusal
+from lorascope.lm.message import Message
+from lorascope.lm.template import Template, TemplateRefusal
 from lorascope.run.dataset import IGNORE, Example
 from lorascope.run.texts import ExampleText
 

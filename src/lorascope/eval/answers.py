@@ -6,8 +6,9 @@ from typing import Any
 
 from lorascope.errors import UndefinedMetric
 from lorascope.lm.generate import Answer, Decoding, generate
+from lorascope.lm.message import Message
 from lorascope.lm.pair import Pair
-from lorascope.lm.template import Message, Template
+from lorascope.lm.template import Template
 from lorascope.metrics.text_match import exact_match, token_f1
 from lorascope.metrics.uncertainty import mean_interval, proportion_interval
 from lorascope.run.texts import ExampleText

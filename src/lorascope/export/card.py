@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorascope.lm.template import Message, Template
+from lorascope.lm.message import Message
+from lorascope.lm.template import Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

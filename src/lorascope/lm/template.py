@@ -16,22 +16,8 @@ from typing import Any
 
 from lorascope.errors import ConfigError, ModelError, RunError, explain
 from lorascope.lm.fingerprint import tokenizer_fingerprint
+from lorascope.lm.message import Message
 from lorascope.run.dataset import IGNORE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One turn of a conversation.
-
-    Attributes:
-        role: "system", "user" or "assistant".
-        content: Its text; of an Alpaca row the instruction or the answer.
-        context: The Alpaca row's `input`; "" where there is none.
-    """
-
-    role: str
-    content: str
-    context: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lorascope.errors import DataError, explain, nearest
-from lorascope.lm.template import Message
+from lorascope.lm.message import Message
 from lorascope.prepare.read import BadRow, SourceRow, excerpt_of
 
 READ_COLUMNS = {"alpaca": {"instruction", "input", "output"}, "messages": {"messages", "label"}}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lorascope.lm.template import Message
+from lorascope.lm.message import Message
 
 
 def normalised(text: str) -> str:
