@@ -16,9 +16,9 @@ from lorascope.check.labels import (
 from lorascope.check.prompts import held_out_is_new, prompt_is_no_target, prompt_is_prefix
 from lorascope.check.show import marked_tokens
 from lorascope.lm.batches import Batch, collate
-from lorascope.lm.message import Message
 from lorascope.lm.template import Template
 from lorascope.run.dataset import IGNORE, Example, SplitNotes
+from lorascope.run.message import Message
 
 END, PAD = 0, 9
 

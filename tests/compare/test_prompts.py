@@ -7,9 +7,9 @@ import pytest
 from lorascope.compare.find_template import find_template, insist_same
 from lorascope.compare.prompts import encode_asked, prompt_of, read_prompts, seeded_order
 from lorascope.errors import DataError, ModelError
-from lorascope.lm.message import Message
 from lorascope.lm.template import Template, load_template
 from lorascope.run.dataset import IGNORE, load_examples
+from lorascope.run.message import Message
 from lorascope.run.texts import read_texts
 
 
@@ -30,8 +30,8 @@ def test_an_adapter_is_never_compared_on_a_bare_prompt(base: Path, run_with_adap
         start = int((example.labels != IGNORE).argmax())  # the first target ends the prompt
         prompt = prompt_of(example, text, template, split="validation", tokenizer=tokenizer)
         assert list(prompt.input_ids) == example.input_ids[:start].tolist()
-        assert text.messages[0]["content"] in prompt.text
-        assert len(prompt.text) > len(text.messages[0]["content"])  # the template's own words are around it
+        assert text.messages[0].content in prompt.text
+        assert len(prompt.text) > len(text.messages[0].content)  # the template's own words are around it
         assert prompt.reference == text.messages[-1]["content"]
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from lorascope.errors import ConfigError, ModelError, RunError
-from lorascope.lm.message import Message
 from lorascope.lm.template import Template, TemplateRefusal, load_template, resolve_template
 from lorascope.run.dataset import IGNORE
+from lorascope.run.message import Message
 
 END = "<|endoftext|>"
 

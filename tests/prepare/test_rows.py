@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from lorascope.errors import DataError
-from lorascope.lm.message import Message
 from lorascope.prepare.read import BadRow, SourceRow
 from lorascope.prepare.rows import Conversation, conversation_of, detect_shape
+from lorascope.run.message import Message
 
 USER = {"role": "user", "content": "question"}
 ASSISTANT = {"role": "assistant", "content": "answer"}

@@ -1,7 +1,7 @@
 import pytest
 
-from lorascope.lm.message import Message
 from lorascope.prepare.split import answer_key, normalised, prompt_key, split_by_prompt, wanted_validation
+from lorascope.run.message import Message
 
 
 def question(text: str, context: str = "") -> Message:

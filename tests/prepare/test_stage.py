@@ -14,6 +14,7 @@ from lorascope.prepare.stage import prepare_run
 from lorascope.run.commit import verify_folder
 from lorascope.run.dataset import IGNORE, load_examples
 from lorascope.run.folder import RunFolder
+from lorascope.run.message import Message
 from lorascope.run.provenance import read_provenance
 from lorascope.run.recipe import make_recipe, read_recipe_file, with_overrides
 from lorascope.run.sections import Recipe
@@ -127,8 +128,8 @@ def test_the_texts_stand_beside_their_examples(make_run: Make, alpaca_base: Path
     assert set(texts) == {"run.json#1", "run.json#2", "run.json#3"}
     text = texts["run.json#2"]
     assert text.messages == (
-        {"role": "user", "content": "Add.", "context": "1"},
-        {"role": "assistant", "content": "\u00e91", "context": ""},
+        Message(role="user", content="Add.", context="1"),
+        Message(role="assistant", content="\u00e91"),
     )
     # Two characters, of which the first takes two bytes in UTF-8.
     assert (text.target_text, text.target_bytes, text.labels) == ("\u00e91", 3, {"topic": "sums"})
@@ -229,7 +230,7 @@ def test_the_same_prompt_never_stands_on_two_sides(make_run: Make, alpaca_base: 
     }
     sides: dict[str, set[str]] = {}
     for text in read_texts(run.examples):
-        sides.setdefault(text.messages[0]["content"].strip(), set()).add(text.split)
+        sides.setdefault(text.messages[0].content.strip(), set()).add(text.split)
     assert all(len(where) == 1 for where in sides.values())
     for split in ("validation", "test"):
         assert report["overlap"][split]["same_prompt"] == 0

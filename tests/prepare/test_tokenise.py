@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
-from lorascope.lm.message import Message
 from lorascope.lm.template import Template
 from lorascope.prepare.read import BadRow
 from lorascope.prepare.rows import Conversation
 from lorascope.prepare.tokenise import Tokenised, length_summary, resolve_max_length, tokenise
+from lorascope.run.message import Message
 
 
 def conversation(row: int, *messages: tuple[str, str]) -> Conversation:

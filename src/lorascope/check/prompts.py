@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lorascope.check.findings import CheckResult, not_made, result
 from lorascope.check.labels import Failure, each, failure
-from lorascope.lm.message import Message
 from lorascope.lm.template import Template
 from lorascope.run.dataset import IGNORE, Example
+from lorascope.run.message import Message
 
 _PROMPT = "prompt text is not supervised"
 _PREFIX = "the prompt that generation will use is a prefix of the training text"

@@ -16,12 +16,12 @@ from lorascope.check.prompts import held_out_is_new, prompt_is_no_target, prompt
 from lorascope.errors import ConfigError, DataError, explain, nearest
 from lorascope.lm.batches import pad_id_of
 from lorascope.lm.load import load_tokenizer
-from lorascope.lm.message import Message
 from lorascope.lm.template import Template, load_template
 from lorascope.run.commit import committed_folder, write_json
 from lorascope.run.dataset import Example, SplitNotes, content_hash, examples_of, load_splits
 from lorascope.run.folder import RunFolder
 from lorascope.run.lineage import prepared_data
+from lorascope.run.message import Message
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import StageClock, StageInputs, record_stage
 from lorascope.run.sections import CHECKS, Recipe
@@ -47,10 +47,7 @@ def check_run(run: RunFolder, recipe: Recipe, *, observer: Observer = SILENT) ->
     tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
     template = load_template(run.template, tokenizer)
     splits, notes = load_all(run.dataset)
-    conversations = {
-        text.example_id: tuple(Message(**message) for message in text.messages)
-        for text in read_texts(run.examples)
-    }
+    conversations = {text.example_id: text.messages for text in read_texts(run.examples)}
     with observer.task("checking", sum(len(rows) for rows in splits.values()), "rows") as advance:
         report = examine(
             splits, notes, tokenizer, template, conversations, recipe.check.allow, advance=advance

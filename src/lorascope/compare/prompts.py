@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from lorascope.errors import DataError, ModelError, explain, nearest
-from lorascope.lm.message import Message
 from lorascope.lm.template import Template, TemplateRefusal
 from lorascope.run.dataset import IGNORE, Example
+from lorascope.run.message import Message
 from lorascope.run.texts import ExampleText
 
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -82,7 +82,7 @@ def prompt_of(
             input_ids=tuple(example.input_ids[:start].tolist()),
             reference=tokenizer.decode(example.input_ids[start:end], skip_special_tokens=True),
         )
-    messages = [Message(**message) for message in text.messages[:-1]]
+    messages = text.messages[:-1]
     ids = template.encode_prompt(messages)
     if ids != example.input_ids[: len(ids)].tolist():
         raise ModelError(
@@ -99,7 +99,7 @@ def prompt_of(
         source=split,
         text=template.prompt_text(messages),
         input_ids=tuple(ids),
-        reference=text.messages[-1]["content"],
+        reference=text.messages[-1].content,
     )
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from lorascope.errors import UndefinedMetric
 from lorascope.lm.generate import Answer, Decoding, generate
-from lorascope.lm.message import Message
 from lorascope.lm.pair import Pair
 from lorascope.lm.template import Template
 from lorascope.metrics.text_match import exact_match, token_f1
@@ -54,7 +53,7 @@ def answer_freely(
         batch_size: Prompts decoded together.
         advance: Told how many were just answered.
     """
-    prompts = [template.encode_prompt([Message(**m) for m in text.messages[:-1]]) for text in texts]
+    prompts = [template.encode_prompt(text.messages[:-1]) for text in texts]
     answers = generate(
         model,
         pair.tokenizer,
@@ -66,7 +65,7 @@ def answer_freely(
     )
     matched = []
     for text, answer in zip(texts, answers, strict=True):
-        reference = text.messages[-1]["content"]
+        reference = text.messages[-1].content
         matched.append(
             Matched(
                 example_id=text.example_id,

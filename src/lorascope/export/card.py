@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorascope.lm.message import Message
 from lorascope.lm.template import Template
+from lorascope.run.message import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

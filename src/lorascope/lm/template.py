@@ -16,8 +16,8 @@ from typing import Any
 
 from lorascope.errors import ConfigError, ModelError, RunError, explain
 from lorascope.lm.fingerprint import tokenizer_fingerprint
-from lorascope.lm.message import Message
 from lorascope.run.dataset import IGNORE
+from lorascope.run.message import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lorascope.errors import DataError, explain, nearest
-from lorascope.lm.message import Message
 from lorascope.prepare.read import BadRow, SourceRow, excerpt_of
+from lorascope.run.message import Message
 
 READ_COLUMNS = {"alpaca": {"instruction", "input", "output"}, "messages": {"messages", "label"}}
 _ROLES = ("system", "user", "assistant")

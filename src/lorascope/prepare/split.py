@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lorascope.lm.message import Message
+from lorascope.run.message import Message
 
 
 def normalised(text: str) -> str:

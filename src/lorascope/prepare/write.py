@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lorascope.prepare.read import BadRow
 from lorascope.prepare.tokenise import Tokenised
+from lorascope.run.message import as_record
 
 
 def write_dataset(folder: Path, splits: Mapping[str, Sequence[Tokenised]]) -> None:
@@ -55,10 +56,7 @@ def write_texts(path: Path, splits: Mapping[str, Sequence[Tokenised]]) -> None:
             "file": one.conversation.file,
             "line": one.conversation.line,
             "row": one.conversation.row,
-            "messages": [
-                {"role": m.role, "content": m.content, "context": m.context}
-                for m in one.conversation.messages
-            ],
+            "messages": [as_record(message) for message in one.conversation.messages],
             "target_text": one.encoded.target_text,
             "target_bytes": len(one.encoded.target_text.encode("utf-8", errors="replace")),
             "num_tokens": one.num_tokens,
@@ -67,7 +65,19 @@ def write_texts(path: Path, splits: Mapping[str, Sequence[Tokenised]]) -> None:
         for split, examples in splits.items()
         for one in examples
     ]
-    message = pa.struct([("role", pa.string()), ("content", pa.string()), ("context", pa.string())])
+    call = pa.struct([("name", pa.string()), ("arguments", pa.string()), ("call_id", pa.string())])
+    message = pa.struct(
+        [
+            ("role", pa.string()),
+            ("content", pa.string()),
+            ("context", pa.string()),
+            ("reasoning", pa.string()),
+            ("tool_calls", pa.list_(call)),
+            ("tool_name", pa.string()),
+            ("call_id", pa.string()),
+            ("train", pa.bool_()),
+        ]
+    )
     schema = pa.schema(
         [
             ("example_id", pa.string()),

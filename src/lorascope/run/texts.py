@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.errors import RunError, explain
+from lorascope.run.message import Message, message_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +16,7 @@ class ExampleText:
     Attributes:
         example_id: Names the row for good.
         split: Where it went.
-        messages: Its turns, each with role, content and context.
+        messages: Its turns.
         target_text: The text of its targets, without stop tokens.
         target_bytes: Length of that in UTF-8.
         labels: The row's other short columns, by name.
@@ -23,7 +24,7 @@ class ExampleText:
 
     example_id: str
     split: str
-    messages: tuple[dict[str, str], ...]
+    messages: tuple[Message, ...]
     target_text: str
     target_bytes: int
     labels: dict[str, str]
@@ -51,6 +52,12 @@ def read_texts(path: Path) -> list[ExampleText]:
             )
         ) from error
     return [
-        ExampleText(**{**row, "messages": tuple(row["messages"]), "labels": json.loads(row["labels"])})
+        ExampleText(
+            **{
+                **row,
+                "messages": tuple(message_of(one) for one in row["messages"]),
+                "labels": json.loads(row["labels"]),
+            }
+        )
         for row in rows
     ]

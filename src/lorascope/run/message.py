@@ -1,6 +1,8 @@
 """A conversation as every format is read into it: turns, tool calls, and which turns are learnt."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 ROLES = ("system", "user", "assistant", "tool", "text")
 """Who may speak. "tool" is the result of a call; "text" is plain text for continued pre-training, alone."""
@@ -44,3 +46,14 @@ class Message:
     tool_name: str = ""
     call_id: str = ""
     train: bool | None = None
+
+
+def as_record(message: Message) -> dict[str, Any]:
+    """A turn as a row of examples.parquet holds it."""
+    return asdict(message)
+
+
+def message_of(record: Mapping[str, Any]) -> Message:
+    """The turn that `as_record` wrote; what an older version did not know keeps its default."""
+    calls = tuple(ToolCall(**call) for call in record.get("tool_calls") or ())
+    return Message(**{**record, "tool_calls": calls})
