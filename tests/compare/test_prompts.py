@@ -32,7 +32,7 @@ def test_an_adapter_is_never_compared_on_a_bare_prompt(base: Path, run_with_adap
         assert list(prompt.input_ids) == example.input_ids[:start].tolist()
         assert text.messages[0].content in prompt.text
         assert len(prompt.text) > len(text.messages[0].content)  # the template's own words are around it
-        assert prompt.reference == text.messages[-1]["content"]
+        assert prompt.reference == text.messages[-1].content
 
 
 def test_the_prompt_of_a_dataset_made_elsewhere_is_read_back_from_its_tokens(
