@@ -189,7 +189,7 @@ def _of_data_file(recipe: "Recipe", observer: Observer) -> _Measured:
     only the base's context limits the length unless a limit is asked for.
     """
     from lorascope.lm.load import load_tokenizer
-    from lorascope.lm.template import load_template
+    from lorascope.lm.template_record import load_template
     from lorascope.prepare.stage import prepare_run
     from lorascope.run.dataset import load_examples
     from lorascope.run.texts import read_texts

@@ -19,6 +19,7 @@ from lorascope.lm.batches import Batch, collate
 from lorascope.lm.template import Template
 from lorascope.run.dataset import IGNORE, Example, SplitNotes
 from lorascope.run.message import Message
+from lorascope.run.texts import ExampleText
 
 END, PAD = 0, 9
 
@@ -172,8 +173,23 @@ def test_without_a_training_and_a_held_out_split_overlap_is_not_checked(splits: 
 
 
 def encoded(template: Template, name: str, messages: Sequence[Message]) -> Example:
-    made = template.encode(messages)
+    (made,) = template.encode(messages)
     return example(name, made.input_ids, made.labels)
+
+
+def said(name: str, messages: Sequence[Message]) -> dict[str, ExampleText]:
+    turns = [turn for turn, message in enumerate(messages) if message.role == "assistant"]
+    text = ExampleText(
+        example_id=name,
+        split="train",
+        messages=tuple(messages),
+        tools="",
+        learnt=tuple(turns),
+        target_text="",
+        target_bytes=0,
+        labels={},
+    )
+    return {name: text}
 
 
 QUESTION, ANSWER = (
@@ -187,7 +203,7 @@ def test_the_prompt_of_generation_is_a_prefix_under_the_same_template(alpaca_tok
     rows = {
         "train": [encoded(template, "a", [QUESTION, ANSWER]), encoded(template, "b", [QUESTION, ANSWER] * 2)]
     }
-    texts = {"a": [QUESTION, ANSWER], "b": [QUESTION, ANSWER] * 2}
+    texts = said("a", [QUESTION, ANSWER]) | said("b", [QUESTION, ANSWER] * 2)
     check, prompts = prompt_is_prefix(rows, texts, template, alpaca_tokenizer.decode)
     assert (check.passed, check.num_rows) == (True, 2)
     assert prompts["a"] == prompts["b"] == template.encode_prompt([QUESTION])
@@ -196,7 +212,7 @@ def test_the_prompt_of_generation_is_a_prefix_under_the_same_template(alpaca_tok
 def test_rows_made_under_another_template_are_named_with_the_first_difference(alpaca_tokenizer: Any) -> None:
     trained, asked = Template("alpaca_s1", alpaca_tokenizer), Template("alpaca", alpaca_tokenizer)
     rows = {"train": [encoded(trained, "a", [QUESTION, ANSWER])]}
-    check, _ = prompt_is_prefix(rows, {"a": [QUESTION, ANSWER]}, asked, alpaca_tokenizer.decode)
+    check, _ = prompt_is_prefix(rows, said("a", [QUESTION, ANSWER]), asked, alpaca_tokenizer.decode)
     # Both begin "...describes a task." and go on with a newline or with " Write".
     place = len(alpaca_tokenizer("Below is an instruction that describes a task.")["input_ids"])
     assert whats(check)["a"].startswith(f"differs at token {place}: ' ")
@@ -204,10 +220,10 @@ def test_rows_made_under_another_template_are_named_with_the_first_difference(al
 
 def test_a_later_turn_that_differs_is_found_too(alpaca_tokenizer: Any) -> None:
     template = Template("alpaca", alpaca_tokenizer)
-    said = [QUESTION, ANSWER, QUESTION, ANSWER]
-    rows = {"train": [encoded(template, "a", said)]}
-    other = [*said[:2], Message(role="user", content="Name a lake."), ANSWER]
-    check, _ = prompt_is_prefix(rows, {"a": other}, template, alpaca_tokenizer.decode)
+    turns = [QUESTION, ANSWER, QUESTION, ANSWER]
+    rows = {"train": [encoded(template, "a", turns)]}
+    other = [*turns[:2], Message(role="user", content="Name a lake."), ANSWER]
+    check, _ = prompt_is_prefix(rows, said("a", other), template, alpaca_tokenizer.decode)
     assert (check.passed, list(whats(check))) == (False, ["a"])
 
 

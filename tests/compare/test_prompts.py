@@ -7,7 +7,8 @@ import pytest
 from lorascope.compare.find_template import find_template, insist_same
 from lorascope.compare.prompts import encode_asked, prompt_of, read_prompts, seeded_order
 from lorascope.errors import DataError, ModelError
-from lorascope.lm.template import Template, load_template
+from lorascope.lm.template import Template
+from lorascope.lm.template_record import load_template
 from lorascope.run.dataset import IGNORE, load_examples
 from lorascope.run.message import Message
 from lorascope.run.texts import read_texts

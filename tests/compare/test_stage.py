@@ -13,7 +13,7 @@ from lorascope.compare.prompts import Prompt
 from lorascope.compare.stage import Work, compare_pair, compare_run
 from lorascope.errors import DataError, RunError
 from lorascope.lm.generate import Decoding
-from lorascope.lm.template import load_template
+from lorascope.lm.template_record import load_template
 from lorascope.run.commit import verify_folder
 from lorascope.run.current import recipe_of
 from lorascope.run.dataset import load_examples

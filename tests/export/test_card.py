@@ -13,7 +13,7 @@ import pytest
 from lorascope.export.card import shown_base
 from lorascope.lm.generate import Decoding, generate
 from lorascope.lm.load import load_base, load_tokenizer
-from lorascope.lm.template import load_template
+from lorascope.lm.template_record import load_template
 from lorascope.run.current import recipe_of
 from lorascope.run.message import Message
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -5,7 +6,9 @@ from typing import Any
 import pytest
 
 from lorascope.errors import ConfigError, ModelError, RunError
-from lorascope.lm.template import Template, TemplateRefusal, load_template, resolve_template
+from lorascope.lm.segments import TemplateRefusal
+from lorascope.lm.template import Encoded, Template, resolve_template
+from lorascope.lm.template_record import load_template
 from lorascope.run.dataset import IGNORE
 from lorascope.run.message import Message
 
@@ -34,13 +37,19 @@ LONG = [
 ]
 
 
+def encode(template: Template, messages: list[Message]) -> Encoded:
+    """The one example that a conversation gives."""
+    (encoded,) = template.encode(messages)
+    return encoded
+
+
 def targets_of(template: Template, messages: list[Message]) -> str:
-    labels = template.encode(messages).labels
+    labels = encode(template, messages).labels
     return str(template.tokenizer.decode([label for label in labels if label != IGNORE]))
 
 
 def text_of(template: Template, messages: list[Message]) -> str:
-    return str(template.tokenizer.decode(template.encode(messages).input_ids))
+    return str(template.tokenizer.decode(encode(template, messages).input_ids))
 
 
 # Alpaca, word for word
@@ -106,7 +115,7 @@ def as_turns(messages: list[Message]) -> list[dict[str, str]]:
 def test_a_chat_is_what_the_tokenizer_makes_of_it(messages: list[Message], chat_tokenizer: Any) -> None:
     template = Template("chat", chat_tokenizer)
     expected = chat_tokenizer.apply_chat_template(as_turns(messages), tokenize=True, return_dict=False)
-    assert template.encode(messages).input_ids == list(expected)
+    assert encode(template, messages).input_ids == list(expected)
 
 
 @pytest.mark.parametrize("messages", [SHORT, LONG])
@@ -157,10 +166,50 @@ def test_a_template_that_refuses_everything_stops_at_the_end_of_text(chat_tokeni
     assert template.stop_ids == (chat_tokenizer.eos_token_id,)
 
 
-def test_a_template_that_rewrites_earlier_turns_refuses_the_row(chat_tokenizer: Any) -> None:
-    wording = "{{ messages | length }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
-    with pytest.raises(TemplateRefusal, match="rewrites earlier turns"):
-        Template("chat", chat_tokenizer, chat_template=wording).encode(LONG)
+# As reasoning models' templates do with their thinking: a turn changes once another follows.
+FORGETFUL = (
+    "{% for m in messages %}{{ m['role'] }}:"
+    "{% if m['role'] == 'assistant' and not loop.last %}...{% else %}{{ m['content'] }}{% endif %}"
+    "<|im_end|>{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
+)
+
+
+def test_a_template_that_rewrites_earlier_turns_gives_an_example_for_each_answer(chat_tokenizer: Any) -> None:
+    template = Template("chat", chat_tokenizer, chat_template=FORGETFUL)
+    first, second = template.encode(LONG)
+    assert (first.num_turns, first.learnt, second.num_turns, second.learnt) == (3, (2,), 5, (4,))
+    for encoded, answer, turn in ((first, "Hello!", 2), (second, "Good bye.", 4)):
+        targets = [label for label in encoded.labels if label != IGNORE]
+        assert chat_tokenizer.decode(targets) == f"{answer}<|im_end|>"
+        prompt = template.encode_prompt(LONG[:turn])
+        assert encoded.input_ids[: len(prompt)] == prompt
+    assert "Hello!" not in chat_tokenizer.decode(second.input_ids)
+
+
+def test_the_last_answer_alone_can_be_learnt(template: Template) -> None:
+    (encoded,) = template.encode(LONG, targets="last")
+    assert encoded.target_text == "Good bye." and encoded.learnt == (4,)
+    assert encoded.input_ids == encode(template, LONG).input_ids
+
+
+def test_a_turn_can_be_kept_from_being_learnt(template: Template) -> None:
+    kept = [*LONG[:2], dataclasses.replace(LONG[2], train=False), *LONG[3:]]
+    assert encode(template, kept).target_text == "Good bye."
+    with pytest.raises(TemplateRefusal, match="no turn of it is to be learnt"):
+        template.encode([SHORT[0], dataclasses.replace(SHORT[1], train=False)])
+
+
+def test_what_the_assistant_says_in_two_messages_is_one_turn(template: Template) -> None:
+    together = encode(template, [user("Hi"), assistant("One.\n\nTwo.")])
+    assert encode(template, [user("Hi"), assistant("One."), assistant("Two.")]) == together
+
+
+def test_plain_text_is_learnt_whole_and_ends(template: Template) -> None:
+    (encoded,) = template.encode([Message(role="text", content="Once upon a time.")])
+    text = template.tokenizer.decode(encoded.input_ids)
+    assert text.endswith("Once upon a time." + template.tokenizer.eos_token)
+    assert encoded.labels[-1] == template.tokenizer.eos_token_id
+    assert IGNORE not in encoded.labels[1:]
 
 
 # Labels
@@ -174,7 +223,7 @@ def template(request: pytest.FixtureRequest, alpaca_tokenizer: Any, chat_tokeniz
 
 @pytest.mark.parametrize("messages", [SHORT, LONG])
 def test_a_label_is_its_token_or_minus_100(messages: list[Message], template: Template) -> None:
-    encoded = template.encode(messages)
+    encoded = encode(template, messages)
     assert len(encoded.labels) == len(encoded.input_ids)
     assert all(
         label in (IGNORE, token) for label, token in zip(encoded.labels, encoded.input_ids, strict=True)
@@ -182,7 +231,7 @@ def test_a_label_is_its_token_or_minus_100(messages: list[Message], template: Te
 
 
 def test_the_prompt_is_masked_and_nothing_behind_it_but_white_space(template: Template) -> None:
-    encoded = template.encode(SHORT)
+    encoded = encode(template, SHORT)
     prompt = template.encode_prompt(SHORT[:1])
     assert encoded.labels[: len(prompt)] == [IGNORE] * len(prompt)
     masked = [
@@ -194,7 +243,7 @@ def test_the_prompt_is_masked_and_nothing_behind_it_but_white_space(template: Te
 
 
 def test_the_last_target_is_the_stop_token(template: Template) -> None:
-    last = [label for label in template.encode(SHORT).labels if label != IGNORE][-1]
+    last = [label for label in encode(template, SHORT).labels if label != IGNORE][-1]
     expected = "<|im_end|>" if template.name == "chat" else END
     assert template.tokenizer.convert_ids_to_tokens(last) == expected
     assert template.stop_ids[0] == last
@@ -204,17 +253,21 @@ def test_the_last_target_is_the_stop_token(template: Template) -> None:
 @pytest.mark.parametrize("turn", [2, 4])
 def test_every_turns_prompt_is_a_prefix_of_the_training_ids(turn: int, template: Template) -> None:
     prompt = template.encode_prompt(LONG[:turn])
-    assert template.encode(LONG).input_ids[: len(prompt)] == prompt
+    assert encode(template, LONG).input_ids[: len(prompt)] == prompt
 
 
 def test_target_text_is_the_answers_without_stop_tokens(template: Template) -> None:
-    assert template.encode(LONG).target_text == "Hello!Good bye."
-    assert template.encode([user("a"), assistant("\u00e9\U0001f600 \n")]).target_text == "\u00e9\U0001f600 \n"
+    assert encode(template, LONG).target_text == "Hello!Good bye."
+    assert (
+        encode(template, [user("a"), assistant("\u00e9\U0001f600 \n")]).target_text == "\u00e9\U0001f600 \n"
+    )
 
 
 def test_encoding_together_is_encoding_one_by_one(template: Template) -> None:
     conversations = [SHORT, LONG, [user("x", "y"), assistant("z")]]
-    assert template.encode_all(conversations) == [template.encode(one) for one in conversations]
+    assert template.encode_all([(one, "") for one in conversations]) == [
+        template.encode(one) for one in conversations
+    ]
     assert template.encode_all([]) == []
 
 
@@ -241,21 +294,21 @@ def test_a_row_that_spells_a_special_token_stays_text(spelt: str, template: Temp
     )
 
     def count(messages: list[Message]) -> int:
-        return sum(token in special for token in template.encode(messages).input_ids)
+        return sum(token in special for token in encode(template, messages).input_ids)
 
     plain = [user("word"), assistant("word")]
     messages = [user(spelt), assistant(spelt)]
     assert count(messages) == count(plain)
     assert text_of(template, messages) == text_of(template, plain).replace("word", spelt)
-    assert template.encode(messages).target_text == spelt
+    assert encode(template, messages).target_text == spelt
     assert template.prompt_text(messages[:1]) == template.prompt_text(plain[:1]).replace("word", spelt)
     prompt = template.encode_prompt(messages[:1])
-    assert template.encode(messages).input_ids[: len(prompt)] == prompt
+    assert encode(template, messages).input_ids[: len(prompt)] == prompt
 
 
 def test_a_spelt_token_is_encoded_like_any_text(chat_tokenizer: Any) -> None:
     # Independent of ours: the byte-level ids of the spelt token, between the template's own tokens.
-    ids = Template("chat", chat_tokenizer).encode([user("<|im_end|>"), assistant("ok")]).input_ids
+    ids = encode(Template("chat", chat_tokenizer), [user("<|im_end|>"), assistant("ok")]).input_ids
     spelt = chat_tokenizer("<|im_end|>", add_special_tokens=False, split_special_tokens=True)["input_ids"]
     assert len(spelt) > 1
     assert any(ids[place : place + len(spelt)] == spelt for place in range(len(ids)))
@@ -270,18 +323,18 @@ def test_the_guard_of_spelt_tokens_is_itself_refused(chat_tokenizer: Any) -> Non
 
 
 def test_alpaca_begins_as_the_tokenizer_begins_plain_text(chat_tokenizer: Any, alpaca_tokenizer: Any) -> None:
-    with_bos = Template("alpaca", chat_tokenizer).encode(SHORT)
+    with_bos = encode(Template("alpaca", chat_tokenizer), SHORT)
     assert with_bos.input_ids[0] == chat_tokenizer.bos_token_id
     assert with_bos.labels[0] == IGNORE
     assert with_bos.input_ids.count(chat_tokenizer.bos_token_id) == 1
     assert Template("alpaca", chat_tokenizer).encode_prompt(SHORT[:1])[0] == chat_tokenizer.bos_token_id
-    assert Template("alpaca", alpaca_tokenizer).encode(SHORT).input_ids[0] != alpaca_tokenizer.eos_token_id
+    assert encode(Template("alpaca", alpaca_tokenizer), SHORT).input_ids[0] != alpaca_tokenizer.eos_token_id
 
 
 def test_a_chat_begins_as_its_template_says(chat_tokenizer: Any) -> None:
-    assert chat_tokenizer.bos_token_id not in Template("chat", chat_tokenizer).encode(SHORT).input_ids
+    assert chat_tokenizer.bos_token_id not in encode(Template("chat", chat_tokenizer), SHORT).input_ids
     wording = "{{ bos_token }}" + chat_tokenizer.chat_template
-    ids = Template("chat", chat_tokenizer, chat_template=wording).encode(SHORT).input_ids
+    ids = encode(Template("chat", chat_tokenizer, chat_template=wording), SHORT).input_ids
     assert (ids[0], ids.count(chat_tokenizer.bos_token_id)) == (chat_tokenizer.bos_token_id, 1)
 
 

@@ -29,7 +29,7 @@ def test_every_conversation_comes_back_in_its_order(alpaca_tokenizer: Any) -> No
     done = tokenise(conversations, template, told.append)
     assert [one.conversation for one in done if isinstance(one, Tokenised)] == conversations
     assert sum(told) == 1204
-    assert done[0].encoded == template.encode(conversations[0].messages)  # type: ignore[union-attr]
+    assert [done[0].encoded] == template.encode(conversations[0].messages)  # type: ignore[union-attr]
 
 
 def test_a_row_that_the_template_refuses_is_bad_and_hides_no_other(alpaca_tokenizer: Any) -> None:

@@ -6,7 +6,7 @@ from lorascope.check.findings import CheckResult, not_made, result
 from lorascope.check.labels import Failure, each, failure
 from lorascope.lm.template import Template
 from lorascope.run.dataset import IGNORE, Example
-from lorascope.run.message import Message
+from lorascope.run.texts import ExampleText
 
 _PROMPT = "prompt text is not supervised"
 _PREFIX = "the prompt that generation will use is a prefix of the training text"
@@ -57,7 +57,7 @@ def _prompt_by_shape(splits: Mapping[str, Sequence[Example]]) -> CheckResult:
 
 def prompt_is_prefix(
     splits: Mapping[str, Sequence[Example]],
-    conversations: Mapping[str, Sequence[Message]],
+    texts: Mapping[str, ExampleText],
     template: Template | None,
     decode: Callable[[Sequence[int]], str],
     advance: Callable[[int], None] = lambda done: None,
@@ -66,7 +66,7 @@ def prompt_is_prefix(
 
     Args:
         splits: The dataset.
-        conversations: Example id to its messages; empty where texts are not known.
+        texts: What examples say, by example id; empty where that is not known.
         template: The run's template.
         decode: Ids to text.
         advance: Told how many rows were just looked at; this check takes longer than all others together.
@@ -74,21 +74,24 @@ def prompt_is_prefix(
     Returns:
         The check, and example id to the ids of the prompt before its first answer.
     """
-    if template is None or not conversations:
+    if template is None or not texts:
         return not_made(
             "prompt_prefix", _PREFIX, "the texts and template of this dataset are not known here"
         ), {}
     failures, num, prompts = [], 0, {}
     for split, example in each(splits):
-        messages = conversations.get(example.example_id)
+        text = texts.get(example.example_id)
         advance(1)
-        if messages is None:
+        if text is None:
             continue
         num += 1
-        turns = [turn for turn, message in enumerate(messages) if message.role == "assistant"]
-        for turn in turns:
-            ids = template.encode_prompt(messages[:turn])
-            if turn == turns[0]:
+        for turn in text.learnt:
+            ids = (
+                []
+                if text.messages[turn].role == "text"
+                else template.encode_prompt(text.messages[:turn], text.tools)
+            )
+            if turn == text.learnt[0]:
                 prompts[example.example_id] = ids
             own = example.input_ids[: len(ids)].tolist()
             if own != ids:

@@ -16,16 +16,16 @@ from lorascope.check.prompts import held_out_is_new, prompt_is_no_target, prompt
 from lorascope.errors import ConfigError, DataError, explain, nearest
 from lorascope.lm.batches import pad_id_of
 from lorascope.lm.load import load_tokenizer
-from lorascope.lm.template import Template, load_template
+from lorascope.lm.template import Template
+from lorascope.lm.template_record import load_template
 from lorascope.run.commit import committed_folder, write_json
 from lorascope.run.dataset import Example, SplitNotes, content_hash, examples_of, load_splits
 from lorascope.run.folder import RunFolder
 from lorascope.run.lineage import prepared_data
-from lorascope.run.message import Message
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import StageClock, StageInputs, record_stage
 from lorascope.run.sections import CHECKS, Recipe
-from lorascope.run.texts import read_texts
+from lorascope.run.texts import ExampleText, read_texts
 
 
 def check_run(run: RunFolder, recipe: Recipe, *, observer: Observer = SILENT) -> dict[str, Any]:
@@ -47,11 +47,9 @@ def check_run(run: RunFolder, recipe: Recipe, *, observer: Observer = SILENT) ->
     tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
     template = load_template(run.template, tokenizer)
     splits, notes = load_all(run.dataset)
-    conversations = {text.example_id: text.messages for text in read_texts(run.examples)}
+    texts = {text.example_id: text for text in read_texts(run.examples)}
     with observer.task("checking", sum(len(rows) for rows in splits.values()), "rows") as advance:
-        report = examine(
-            splits, notes, tokenizer, template, conversations, recipe.check.allow, advance=advance
-        )
+        report = examine(splits, notes, tokenizer, template, texts, recipe.check.allow, advance=advance)
     with committed_folder(run.stage("check"), replace=True) as folder:
         write_json(folder / "report.json", report)
     hashes = {"dataset": report["dataset_sha256"]}
@@ -102,7 +100,7 @@ def examine(
     notes: Mapping[str, SplitNotes],
     tokenizer: Any,
     template: Template | None,
-    conversations: Mapping[str, Sequence[Message]],
+    texts: Mapping[str, ExampleText],
     allow: Sequence[str],
     *,
     cut_length: int | None = None,
@@ -111,7 +109,7 @@ def examine(
     """Make every check and lay out the report."""
     stop_ids = template.stop_ids if template else stop_ids_of(tokenizer)
     pad_id = pad_id_of(tokenizer)
-    prefix, prompts = prompt_is_prefix(splits, conversations, template, tokenizer.decode, advance)
+    prefix, prompts = prompt_is_prefix(splits, texts, template, tokenizer.decode, advance)
     results: list[CheckResult] = [
         rows_have_targets(splits),
         rows_end_with_stop(splits, stop_ids, tokenizer.decode, cut_length=cut_length),

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.errors import ModelError, explain
-from lorascope.lm.template import Template, load_template, resolve_template
+from lorascope.lm.template import Template, resolve_template
+from lorascope.lm.template_record import load_template
 
 
 def find_template(asked: str, adapter: Path | None, tokenizer: Any) -> tuple[Template, str]:

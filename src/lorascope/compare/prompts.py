@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from lorascope.errors import DataError, ModelError, explain, nearest
-from lorascope.lm.template import Template, TemplateRefusal
+from lorascope.lm.segments import TemplateRefusal
+from lorascope.lm.template import Template
 from lorascope.run.dataset import IGNORE, Example
 from lorascope.run.message import Message
 from lorascope.run.texts import ExampleText
@@ -83,7 +84,7 @@ def prompt_of(
             reference=tokenizer.decode(example.input_ids[start:end], skip_special_tokens=True),
         )
     messages = text.messages[:-1]
-    ids = template.encode_prompt(messages)
+    ids = template.encode_prompt(messages, text.tools)
     if ids != example.input_ids[: len(ids)].tolist():
         raise ModelError(
             explain(
@@ -97,7 +98,7 @@ def prompt_of(
     return Prompt(
         prompt_id=example.example_id,
         source=split,
-        text=template.prompt_text(messages),
+        text=template.prompt_text(messages, text.tools),
         input_ids=tuple(ids),
         reference=text.messages[-1].content,
     )

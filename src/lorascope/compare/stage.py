@@ -22,7 +22,8 @@ from lorascope.lm.fingerprint import base_identity
 from lorascope.lm.generate import Decoding
 from lorascope.lm.load import context_length
 from lorascope.lm.pair import Pair, load_pair
-from lorascope.lm.template import Template, load_template
+from lorascope.lm.template import Template
+from lorascope.lm.template_record import load_template
 from lorascope.run.commit import committed_folder, sha256_of
 from lorascope.run.current import store_sections
 from lorascope.run.dataset import Example, load_examples

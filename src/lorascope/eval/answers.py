@@ -53,7 +53,7 @@ def answer_freely(
         batch_size: Prompts decoded together.
         advance: Told how many were just answered.
     """
-    prompts = [template.encode_prompt(text.messages[:-1]) for text in texts]
+    prompts = [template.encode_prompt(text.messages[:-1], text.tools) for text in texts]
     answers = generate(
         model,
         pair.tokenizer,

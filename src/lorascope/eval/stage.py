@@ -14,7 +14,8 @@ from lorascope.lm.fingerprint import base_identity
 from lorascope.lm.generate import Decoding
 from lorascope.lm.pair import Pair, load_pair
 from lorascope.lm.score import ExampleScores, score_examples
-from lorascope.lm.template import Template, load_template
+from lorascope.lm.template import Template
+from lorascope.lm.template_record import load_template
 from lorascope.run.commit import committed_folder, write_json
 from lorascope.run.current import store_sections
 from lorascope.run.dataset import IGNORE, Example, load_examples
@@ -171,9 +172,8 @@ def _answers(model: Any, pair: Pair, work: Work, name: str, observer: Observer) 
     section = work.section
     if not section.generate or work.template is None:
         return []
-    known = [work.texts[e.example_id] for e in work.examples if e.example_id in work.texts][
-        : section.generate
-    ]
+    texts = (work.texts.get(example.example_id) for example in work.examples)
+    known = [text for text in texts if text is not None and text.has_prompt][: section.generate]
     with observer.task(f"answers of {name}", len(known), "prompts") as advance:
         return answer_freely(
             model,

@@ -31,7 +31,7 @@ from lorascope.export.proof import (
 from lorascope.export.target import PROOF, holds_export, refuse_full_disk
 from lorascope.lm.adapter import read_adapter_config
 from lorascope.lm.pair import Pair, find_adapter
-from lorascope.lm.template import load_template
+from lorascope.lm.template_record import load_template
 from lorascope.run.commit import committed_folder, folder_problem, write_json, write_text
 from lorascope.run.dataset import load_examples, load_splits
 from lorascope.run.folder import RunFolder

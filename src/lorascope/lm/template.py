@@ -7,63 +7,67 @@ an answer follows or not: what generation will see is a prefix of what was train
 import contextlib
 import hashlib
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from lorascope.errors import ConfigError, ModelError, RunError, explain
+from lorascope.errors import ConfigError, ModelError, explain
+from lorascope.lm.alpaca import PREAMBLES, alpaca_segments
+from lorascope.lm.chat import GUARD, Chat, choose_options
 from lorascope.lm.fingerprint import tokenizer_fingerprint
+from lorascope.lm.segments import Segment, TemplateRefusal, learnt_turns, merged
 from lorascope.run.dataset import IGNORE
-from lorascope.run.message import Message
+from lorascope.run.message import Message, ToolCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoded:
-    """Token ids of one conversation.
+    """Token ids of a conversation, or of its beginning up to a learnt turn.
 
     Attributes:
         input_ids: Every token.
         labels: The token where it is a target, -100 elsewhere.
         target_text: What the targets say, without the stop token: the bytes of bits_per_byte.
+        num_turns: Turns of the merged conversation that it holds, from the first.
+        learnt: Places of the turns that are targets.
+        omitted: What its learnt turns have that the template has no place for: "reasoning", "tools".
     """
 
     input_ids: list[int]
     labels: list[int]
     target_text: str
+    num_turns: int
+    learnt: tuple[int, ...]
+    omitted: frozenset[str] = frozenset()
+
+
+_ASKED = Message(role="user", content="a")
+_SCHEMA = {
+    "name": "f",
+    "description": "f",
+    "parameters": {"type": "object", "properties": {}, "required": []},
+}
+_CALL = ToolCall(name="f", arguments="{}", call_id="abcdefghi")  # some templates want nine letters
+_PROBES: list[tuple[list[Message], str]] = [
+    ([_ASKED, Message(role="assistant", content="b")], ""),
+    ([Message(role="system", content="c"), _ASKED, Message(role="assistant", content="b")], ""),
+    ([_ASKED, Message(role="assistant", content="b", reasoning="d")], ""),
+    (
+        [_ASKED, Message(role="assistant", tool_calls=(_CALL,))],
+        json.dumps([{"type": "function", "function": _SCHEMA}]),
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
-class _Segment:
-    text: str
-    is_target: bool
+class _Part:
+    """An example before its ids: its segments, the turns it holds, and which of them are learnt."""
 
-
-# Stands for a special token that a row spells out while the chat template is rendered.
-_GUARD = re.compile("\U0010fffe([0-9]+)\U0010fffe")
-
-
-class TemplateRefusal(Exception):
-    """A conversation that this template cannot express; prepare drops the row with this reason."""
-
-
-# Wording of Stanford Alpaca's train.py (Taori et al. 2023), with and without an input.
-_STANFORD = (
-    "Below is an instruction that describes a task, paired with an input that provides further context. "
-    "Write a response that appropriately completes the request.\n\n",
-    "Below is an instruction that describes a task. "
-    "Write a response that appropriately completes the request.\n\n",
-)
-# The variant of the classic GPT-2/Alpaca experiment.
-_S1 = (
-    "Below is an instruction that describes a task, and an input that provides additional context.\n"
-    "Write a response that appropriately completes the request.\n\n",
-    "Below is an instruction that describes a task.\n"
-    "Write a response that appropriately completes the request.\n\n",
-)
-_PREAMBLES = {"alpaca": _STANFORD, "alpaca_s1": _S1}
+    segments: list[Segment]
+    num_turns: int
+    learnt: tuple[int, ...]
+    omitted: frozenset[str] = frozenset()
 
 
 def resolve_template(name: str, tokenizer: Any) -> str:
@@ -94,9 +98,17 @@ class Template:
         name: "alpaca", "alpaca_s1" or "chat"; see `resolve_template` for "auto".
         tokenizer: The base model's fast tokenizer.
         chat_template: The Jinja text of a chat template saved with a run; None takes the tokenizer's.
+        options: Variables for the chat template, from `for_conversations`.
     """
 
-    def __init__(self, name: str, tokenizer: Any, *, chat_template: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        tokenizer: Any,
+        *,
+        chat_template: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         if tokenizer.eos_token_id is None:
             raise ModelError(
                 explain(
@@ -109,67 +121,161 @@ class Template:
         self.name = name
         self.tokenizer = tokenizer
         self.chat_template = (chat_template or tokenizer.chat_template) if name == "chat" else None
+        self.options = dict(options or {})
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
-        """Tokens that end an answer: the one this template trains, and the tokenizer's end-of-text."""
-        probe = [Message(role="user", content="a"), Message(role="assistant", content="b")]
-        eos = int(self.tokenizer.eos_token_id)
-        for messages in (probe, [Message(role="system", content="c"), *probe]):
-            with contextlib.suppress(TemplateRefusal):  # some templates insist on a system message
-                trained = [label for label in self.encode(messages).labels if label != IGNORE][-1]
-                return tuple(dict.fromkeys([trained, eos]))
-        return (eos,)
+        """Tokens that end an answer: those this template trains, and the tokenizer's end-of-text.
 
-    def encode(self, messages: Sequence[Message]) -> Encoded:
-        """Encode one conversation; see `encode_all`."""
-        return self.encode_all([messages])[0]
+        A template may end an answer, a thought-out answer and a call of a tool differently.
+        """
+        trained: list[int] = []
+        for messages, tools in _PROBES:
+            with contextlib.suppress(TemplateRefusal):  # some insist on a system message, or always think
+                labels = self.encode(messages, tools)[-1].labels
+                trained.append([label for label in labels if label != IGNORE][-1])
+        return tuple(dict.fromkeys([*trained, int(self.tokenizer.eos_token_id)]))
 
-    def encode_all(self, conversations: Sequence[Sequence[Message]]) -> list[Encoded]:
+    @property
+    def folds_system(self) -> bool:
+        """Whether a system message is put at the head of the first user turn."""
+        return self._chat is not None and self._chat.folds_system
+
+    def for_conversations(
+        self, conversations: Sequence[tuple[Sequence[Message], str]], targets: str = "all"
+    ) -> "Template":
+        """The same template in the thinking mode that suits some conversations, messages and tools, best."""
+        if not self.chat_template:
+            return self
+        sample = []
+        for messages, tools in conversations:
+            turns = merged(messages)
+            with contextlib.suppress(TemplateRefusal):
+                sample.append((turns, tools, learnt_turns(turns, targets)))
+        options = choose_options(self.tokenizer, self.chat_template, self._special_tokens, sample)
+        return Template(self.name, self.tokenizer, chat_template=self.chat_template, options=options)
+
+    def encode(self, messages: Sequence[Message], tools: str = "", *, targets: str = "all") -> list[Encoded]:
+        """Encode one conversation; see `encode_all`.
+
+        Raises:
+            TemplateRefusal: The template cannot express it.
+        """
+        (encoded,) = self.encode_all([(messages, tools)], targets=targets)
+        if isinstance(encoded, TemplateRefusal):
+            raise encoded
+        return encoded
+
+    def encode_all(
+        self, conversations: Sequence[tuple[Sequence[Message], str]], *, targets: str = "all"
+    ) -> list[list[Encoded] | TemplateRefusal]:
         """Encode conversations whose assistant turns are the targets.
 
         Args:
-            conversations: Each with at least one assistant turn.
+            conversations: Messages with at least one assistant turn, and JSON text of their tools' schemas.
+            targets: "all" assistant turns or the "last"; a turn's own `train` decides before it.
 
         Returns:
-            One Encoded each. Every assistant turn ends with a stop token that is a target.
-
-        Raises:
-            TemplateRefusal: The template cannot express one of them; encode them one by one to learn which.
+            For each a list: one Encoded, or one for each learnt turn where a chat template rewrites earlier
+            turns. Every learnt turn ends with a stop token that is a target. A refusal where the template
+            cannot express a conversation.
         """
-        segments = [self._segments(messages) for messages in conversations]
-        ids = iter(self._ids([segment.text for one in segments for segment in one]))
-        return [self._join([(segment, next(ids)) for segment in one]) for one in segments]
+        worded = [self._worded_or_refused(messages, tools, targets) for messages, tools in conversations]
+        good = [parts for parts in worded if not isinstance(parts, TemplateRefusal)]
+        ids = iter(self._ids([one.text for parts in good for part in parts for one in part.segments]))
+        return [
+            parts
+            if isinstance(parts, TemplateRefusal)
+            else [self._join(part, [next(ids) for _ in part.segments]) for part in parts]
+            for parts in worded
+        ]
 
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
+    def encode_prompt(self, messages: Sequence[Message], tools: str = "") -> list[int]:
         """Token ids up to the point where the assistant is to answer: the prompt that generation sees.
 
         Args:
             messages: A conversation that ends before the assistant's turn.
+            tools: JSON text of the tools' schemas.
         """
-        segments = self._prompt_segments(messages)
+        segments = self._prompt_segments(messages, tools)
         ids = self._ids([segment.text for segment in segments])
-        return self._join(list(zip(segments, ids, strict=True))).input_ids
+        return self._join(_Part(segments, len(messages), ()), ids).input_ids
 
-    def prompt_text(self, messages: Sequence[Message]) -> str:
+    def prompt_text(self, messages: Sequence[Message], tools: str = "") -> str:
         """The prompt of `encode_prompt` as text."""
-        text = "".join(segment.text for segment in self._prompt_segments(messages))
-        return _GUARD.sub(lambda match: self._special_tokens[int(match[1])], text)
+        text = "".join(segment.text for segment in self._prompt_segments(messages, tools))
+        return GUARD.sub(lambda match: self._special_tokens[int(match[1])], text)
 
-    def _join(self, parts: Sequence[tuple[_Segment, list[int]]]) -> Encoded:
-        input_ids: list[int] = list(self._bos(parts[0][0].text if parts else ""))
+    @cached_property
+    def _chat(self) -> Chat | None:
+        if not self.chat_template:
+            return None
+        return Chat(self.tokenizer, self.chat_template, self._special_tokens, self.options)
+
+    def _worded_or_refused(
+        self, messages: Sequence[Message], tools: str, targets: str
+    ) -> list[_Part] | TemplateRefusal:
+        try:
+            return self._worded(messages, tools, targets)
+        except TemplateRefusal as refusal:
+            return refusal
+
+    def _worded(self, messages: Sequence[Message], tools: str, targets: str) -> list[_Part]:
+        """Segments of each example that a conversation gives."""
+        if [message.role for message in messages] == ["text"]:
+            return [_Part([Segment(messages[0].content, True, True)], 1, (0,))]
+        turns = merged(messages)
+        learnt = learnt_turns(turns, targets)
+        turns = turns[: learnt[-1] + 1]  # what follows the last learnt turn would be computed for nothing
+        if self._chat is None:
+            return [_Part(alpaca_segments(self.name, turns, learnt), len(turns), tuple(learnt))]
+        examples = self._chat.segments(turns, tools, learnt)
+        held = [tuple(learnt)] if len(examples) == 1 else [(turn,) for turn in learnt]
+        return [
+            _Part(segments, own[-1] + 1, own, self._omitted(segments, [turns[turn] for turn in own], tools))
+            for segments, own in zip(examples, held, strict=True)
+        ]
+
+    def _omitted(self, segments: Sequence[Segment], learnt: Sequence[Message], tools: str) -> frozenset[str]:
+        assert self._chat is not None
+        prompt = segments[0].text
+        answers = [segment.text for segment in segments if segment.is_target]
+        gone = (
+            self._chat.omitted(turn, prompt, said, tools)
+            for turn, said in zip(learnt, answers, strict=True)
+            if tools or turn.reasoning
+        )
+        return frozenset().union(*gone)
+
+    def _prompt_segments(self, messages: Sequence[Message], tools: str) -> list[Segment]:
+        turns = merged(messages)
+        if self._chat is None:
+            return alpaca_segments(self.name, turns, ())
+        return self._chat.prompt_segments(turns, tools)
+
+    def _join(self, part: _Part, ids_of: Sequence[list[int]]) -> Encoded:
+        input_ids: list[int] = list(self._bos())
         labels = [IGNORE] * len(input_ids)
         texts = []
-        for segment, ids in parts:
-            if not segment.is_target:
+        for segment, ids in zip(part.segments, ids_of, strict=True):
+            if not segment.is_answer:
                 input_ids += ids
                 labels += [IGNORE] * len(ids)
                 continue
             body, stop, after = self._split_stop(ids)
             input_ids += [*body, *stop, *after]
-            labels += [*body, *stop, *([IGNORE] * len(after))]
-            texts.append(segment.text if not self.chat_template else self.tokenizer.decode(body))
-        return Encoded(input_ids=input_ids, labels=labels, target_text="".join(texts))
+            learnt = [*body, *stop] if segment.is_target else [IGNORE] * len(body + stop)
+            labels += [*learnt, *([IGNORE] * len(after))]
+            if segment.is_target:
+                texts.append(segment.text if not self.chat_template else self.tokenizer.decode(body))
+        return Encoded(
+            input_ids=input_ids,
+            labels=labels,
+            target_text="".join(texts),
+            num_turns=part.num_turns,
+            learnt=part.learnt,
+            omitted=part.omitted,
+        )
 
     def _split_stop(self, ids: list[int]) -> tuple[list[int], list[int], list[int]]:
         """Cut an answer into its text, its stop token and the template's white space behind it."""
@@ -190,102 +296,22 @@ class Template:
         return sorted(names, key=lambda name: (-len(name), name))
 
     @cached_property
-    def _spelt(self) -> re.Pattern[str]:
-        return re.compile("|".join(re.escape(token) for token in self._special_tokens))
-
-    @cached_property
     def _special_ids(self) -> frozenset[int]:
         added = getattr(self.tokenizer, "added_tokens_decoder", {})
         return frozenset(self.tokenizer.all_special_ids) | {i for i, token in added.items() if token.special}
-
-    def _segments(self, messages: Sequence[Message]) -> list[_Segment]:
-        return self._chat_segments(messages) if self.chat_template else self._alpaca_segments(messages)
-
-    def _prompt_segments(self, messages: Sequence[Message]) -> list[_Segment]:
-        segments = self._segments(messages)
-        if self.chat_template:
-            done = "".join(segment.text for segment in segments)
-            segments.append(_Segment(self._render(messages, generate=True)[len(done) :], False))
-        return segments
-
-    def _alpaca_segments(self, messages: Sequence[Message]) -> list[_Segment]:
-        """Preamble once, then a block for each turn; a system message leads its instruction."""
-        with_input, without = _PREAMBLES[self.name]
-        segments: list[_Segment] = []
-        system = ""
-        for message in messages:
-            if message.role == "system":
-                system = f"{message.content}\n\n"
-            elif message.role == "user":
-                lead = "\n\n" if segments else (with_input if message.context else without)
-                block = f"### Instruction:\n{system}{message.content}\n\n"
-                block += f"### Input:\n{message.context}\n\n" if message.context else ""
-                segments.append(_Segment(f"{lead}{block}### Response:\n", False))
-                system = ""
-            elif message.role == "assistant":
-                segments.append(_Segment(message.content, True))
-            else:
-                raise TemplateRefusal(f"template {self.name} has no place for role {message.role}")
-            if system and message.role == "assistant":
-                raise TemplateRefusal(
-                    f"template {self.name} has no place for a system message before an answer"
-                )
-        return segments
-
-    def _chat_segments(self, messages: Sequence[Message]) -> list[_Segment]:
-        segments: list[_Segment] = []
-        done = ""
-        for turn, message in enumerate(messages):
-            if message.role != "assistant":
-                continue
-            prompt = self._render(messages[:turn], generate=True)
-            full = self._render(messages[: turn + 1], generate=False)
-            if not (prompt.startswith(done) and full.startswith(prompt)):
-                raise TemplateRefusal(
-                    "the chat template rewrites earlier turns, so a turn's prompt is no prefix"
-                )
-            segments += [_Segment(prompt[len(done) :], False), _Segment(full[len(prompt) :], True)]
-            done = full
-        return segments
-
-    def _render(self, messages: Sequence[Message], *, generate: bool) -> str:
-        import jinja2
-
-        turns = [
-            {
-                "role": m.role,
-                "content": self._guarded(f"{m.content}\n\n{m.context}" if m.context else m.content),
-            }
-            for m in messages
-        ]
-        try:
-            return str(
-                self.tokenizer.apply_chat_template(
-                    turns, chat_template=self.chat_template, tokenize=False, add_generation_prompt=generate
-                )
-            )
-        except (jinja2.TemplateError, TypeError, KeyError, ValueError) as error:
-            raise TemplateRefusal(f"the chat template refuses: {str(error)[:80]}") from error
-
-    def _guarded(self, content: str) -> str:
-        """Stand a guard in for each special token that a row spells out, so that it stays text."""
-        if _GUARD.search(content):
-            raise TemplateRefusal("the text holds U+10FFFE, which is no character")
-        numbers = {token: number for number, token in enumerate(self._special_tokens)}
-        return self._spelt.sub(lambda match: f"\U0010fffe{numbers[match[0]]}\U0010fffe", content)
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         """Encode segments. Only the chat template writes special tokens; what a row says stays text."""
         if not self.chat_template:
             return self._encoded(texts, special=False)
-        ids = self._encoded([text for text in texts if not _GUARD.search(text)], special=True)
+        ids = self._encoded([text for text in texts if not GUARD.search(text)], special=True)
         plain = iter(ids)
-        return [self._guarded_ids(text) if _GUARD.search(text) else next(plain) for text in texts]
+        return [self._guarded_ids(text) if GUARD.search(text) else next(plain) for text in texts]
 
     def _guarded_ids(self, text: str) -> list[int]:
         """Encode a segment piece by piece: the guarded ones as text, the template's own as they are."""
         ids: list[int] = []
-        for place, piece in enumerate(_GUARD.split(text)):
+        for place, piece in enumerate(GUARD.split(text)):
             spelt = place % 2 == 1
             ids += self._encoded([self._special_tokens[int(piece)] if spelt else piece], special=not spelt)[0]
         return ids
@@ -302,7 +328,7 @@ class Template:
         )
         return [list(ids) for ids in encoded["input_ids"]]
 
-    def _bos(self, text: str) -> list[int]:
+    def _bos(self) -> list[int]:
         """The beginning-of-text token where the tokenizer adds one and the template has not written it."""
         return [] if self.chat_template or not self._adds_bos else [int(self.tokenizer.bos_token_id)]
 
@@ -316,7 +342,9 @@ class Template:
         return {
             "name": self.name,
             "sha256": self.sha256,
-            "wording": self.chat_template or list(_PREAMBLES[self.name]),
+            "wording": self.chat_template or list(PREAMBLES[self.name]),
+            "options": self.options,
+            "folds_system": self.folds_system,
             "stop_ids": list(self.stop_ids),
             "stop_tokens": [self.tokenizer.convert_ids_to_tokens(i) for i in self.stop_ids],
             "tokenizer_sha256": tokenizer_fingerprint(self.tokenizer),
@@ -325,48 +353,6 @@ class Template:
     @cached_property
     def sha256(self) -> str:
         """Hash of the wording; with the tokenizer's it decides whether two runs' prompts are the same."""
-        wording = self.chat_template or json.dumps(_PREAMBLES[self.name])
-        return hashlib.sha256(f"{self.name}\n{wording}".encode()).hexdigest()
-
-
-def load_template(path: Path, tokenizer: Any) -> Template:
-    """Rebuild the template a run was prepared with, and insist on the same tokenizer.
-
-    Raises:
-        RunError: The record cannot be read.
-        ModelError: The tokenizer is not the one the data was tokenised with.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        name, wording, expected = record["name"], record["wording"], record["tokenizer_sha256"]
-        template_sha256 = record["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            explain(
-                "the run's template cannot be read",
-                where=str(path),
-                why=f"the file is missing or damaged ({error.__class__.__name__})",
-                fix="run lorascope prepare again with --overwrite",
-            )
-        ) from error
-    found = tokenizer_fingerprint(tokenizer)
-    if found != expected:
-        raise ModelError(
-            explain(
-                "the tokenizer is not the one this run was prepared with",
-                where=f"tokenizer {tokenizer.name_or_path}; {path}",
-                why=f"its hash is {found[:12]}, the run's {expected[:12]}: prompts would differ",
-                fix="use the base model of the run, or prepare the data again for this one",
-            )
-        )
-    template = Template(name, tokenizer, chat_template=wording if name == "chat" else None)
-    if template.sha256 != template_sha256:
-        raise ModelError(
-            explain(
-                f"the template {name} is not the one this run was prepared with",
-                where=str(path),
-                why=f"its hash is {template.sha256[:12]}, the run's {template_sha256[:12]}: prompts differ",
-                fix="use the version of lorascope named in provenance.json, or prepare the data again",
-            )
-        )
-    return template
+        wording = self.chat_template or json.dumps(PREAMBLES[self.name])
+        options = f"\n{json.dumps(self.options, sort_keys=True)}" if self.options else ""
+        return hashlib.sha256(f"{self.name}\n{wording}{options}".encode()).hexdigest()

@@ -2,44 +2,17 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from lorascope.errors import DataError, explain, nearest
 from lorascope.prepare.read import BadRow, SourceRow, excerpt_of
+from lorascope.prepare.shapes.conversation import Conversation
 from lorascope.run.message import Message
 
 READ_COLUMNS = {"alpaca": {"instruction", "input", "output"}, "messages": {"messages", "label"}}
 _ROLES = ("system", "user", "assistant")
 _USED = ("instruction", "input", "output", "messages")
 _LABEL_CHARS = 60
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conversation:
-    """A row whose shape is understood.
-
-    Attributes:
-        file: Name of its file.
-        line: Where it starts in it, 1-based.
-        row: 1-based count of rows in the file; many JSON files are a single line.
-        messages: Its turns; the last is the assistant's.
-        num_unanswered: Turns after the last answer that were left out.
-        labels: Its other columns that hold a short text, number or switch, as text; metrics can be broken
-            down by them.
-    """
-
-    file: str
-    line: int
-    row: int
-    messages: tuple[Message, ...]
-    num_unanswered: int = 0
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def example_id(self) -> str:
-        """Names the row for good: file#row."""
-        return f"{self.file}#{self.row}"
 
 
 def detect_shape(columns: Iterable[str], where: str) -> str:

@@ -38,6 +38,8 @@ from lorascope.run.records import read_json
 from lorascope.run.sections import Recipe
 from lorascope.run.splits import SPLITS, refuse_unknown_splits
 
+_ROWS_TO_CHOOSE = 200  # conversations that decide in which thinking mode a chat template is used
+
 
 @dataclass(frozen=True, slots=True)
 class _Source:
@@ -86,6 +88,8 @@ def prepare_run(
         return read_json(run.prepare_report)
 
     template = Template(resolve_template(recipe.prepare.template, tokenizer), tokenizer)
+    sample = gathered.conversations[:_ROWS_TO_CHOOSE]
+    template = template.for_conversations([(one.messages, one.tools) for one in sample])
     tokenised, bad = _tokenise(gathered, template, recipe, source.data, observer)
     mine, mine_bad = (
         _tokenise(held_out, template, recipe, source.validation, observer) if held_out else ([], [])
@@ -209,7 +213,7 @@ def _all_too_long(tokenised: Sequence[Tokenised], max_length: int, path: Path) -
     return DataError(
         explain(
             f"all {len(tokenised):,} examples are longer than {max_length} tokens",
-            where=f"{path}; shortest: {shortest.conversation.example_id}, {shortest.num_tokens} tokens",
+            where=f"{path}; shortest: {shortest.example_id}, {shortest.num_tokens} tokens",
             why="an example that does not fit is left out whole, and none is left",
             fix="raise prepare.max_length, or use a base model with a longer context",
         )
@@ -248,9 +252,7 @@ def _splits(
                 fix="hold out fewer, or give a validation file of your own",
             )
         )
-    assigned = split_by_prompt(
-        [prompt_key(one.conversation.messages) for one in kept], sizes, seed=recipe.seed
-    )
+    assigned = split_by_prompt([prompt_key(one.messages) for one in kept], sizes, seed=recipe.seed)
     splits: dict[str, list[Tokenised]] = {"train": []}
     for one, split in zip(kept, assigned, strict=True):
         splits.setdefault(split, []).append(one)
@@ -271,9 +273,9 @@ def _report(
     where = [(split, one) for split, examples in splits.items() for one in examples]
     names = [split for split, _ in where]
     conversations: list[Conversation] = [one.conversation for _, one in where]
-    prompts = [prompt_key(one.messages) for one in conversations]
-    answers = [answer_key(one.messages) for one in conversations]
-    ids = [one.example_id for one in conversations]
+    prompts = [prompt_key(one.messages) for _, one in where]
+    answers = [answer_key(one.messages) for _, one in where]
+    ids = [one.example_id for _, one in where]
     lengths = [one.num_tokens for _, one in where]
     return {
         "schema": 1,
@@ -313,7 +315,7 @@ def _split_facts(examples: Sequence[Tokenised]) -> dict[str, int]:
 
 def _example(one: Tokenised) -> Example:
     return Example(
-        example_id=one.conversation.example_id,
+        example_id=one.example_id,
         input_ids=np.asarray(one.encoded.input_ids, dtype=np.int64),
         labels=np.asarray(one.encoded.labels, dtype=np.int64),
     )

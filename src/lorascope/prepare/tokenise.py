@@ -5,19 +5,39 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lorascope.lm.template import Encoded, Template, TemplateRefusal
+from lorascope.lm.segments import TemplateRefusal, merged
+from lorascope.lm.template import Encoded, Template
 from lorascope.prepare.read import BadRow, excerpt_of
 from lorascope.prepare.rows import Conversation
+from lorascope.run.message import Message
 
 _AT_ONCE = 1000  # rows handed to the tokenizer in one call: it runs them in parallel
 
 
 @dataclass(frozen=True, slots=True)
 class Tokenised:
-    """A conversation and its token ids."""
+    """A conversation, or its beginning up to a learnt turn, and its token ids.
+
+    Attributes:
+        conversation: Where it comes from.
+        encoded: Its ids and labels.
+        part: 1-based count of the examples that its conversation gave; None where it gave one.
+    """
 
     conversation: Conversation
     encoded: Encoded
+    part: int | None = None
+
+    @property
+    def example_id(self) -> str:
+        """Names the example for good: file#row, or file#row/part."""
+        own = self.conversation.example_id
+        return own if self.part is None else f"{own}/{self.part}"
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The turns that it holds."""
+        return tuple(merged(self.conversation.messages)[: self.encoded.num_turns])
 
     @property
     def num_tokens(self) -> int:
@@ -26,7 +46,11 @@ class Tokenised:
 
 
 def tokenise(
-    conversations: Sequence[Conversation], template: Template, advance: Callable[[int], None]
+    conversations: Sequence[Conversation],
+    template: Template,
+    advance: Callable[[int], None],
+    *,
+    targets: str = "all",
 ) -> list[Tokenised | BadRow]:
     """Encode conversations in their order.
 
@@ -34,32 +58,33 @@ def tokenise(
         conversations: What to encode.
         template: How.
         advance: Told how many were just done.
+        targets: "all" assistant turns or the "last".
 
     Returns:
-        For each the encoding, or a bad row where the template cannot express it.
+        For each its examples, one unless the template rewrites earlier turns, or a bad row where the template
+        cannot express it.
     """
     done: list[Tokenised | BadRow] = []
     for start in range(0, len(conversations), _AT_ONCE):
         batch = conversations[start : start + _AT_ONCE]
-        try:
-            encoded = template.encode_all([one.messages for one in batch])
-            done += [Tokenised(one, ids) for one, ids in zip(batch, encoded, strict=True)]
-        except TemplateRefusal:
-            done += [_one_by_one(one, template) for one in batch]
+        encoded = template.encode_all([(one.messages, one.tools) for one in batch], targets=targets)
+        for one, examples in zip(batch, encoded, strict=True):
+            done += (
+                [_refused(one, examples)] if isinstance(examples, TemplateRefusal) else _told(one, examples)
+            )
         advance(len(batch))
     return done
 
 
-def _one_by_one(conversation: Conversation, template: Template) -> Tokenised | BadRow:
-    try:
-        return Tokenised(conversation, template.encode(conversation.messages))
-    except TemplateRefusal as error:
-        return BadRow(
-            conversation.line,
-            f"template_refuses: {error}",
-            excerpt_of(conversation.messages[0].content),
-            conversation.row,
-        )
+def _told(conversation: Conversation, examples: Sequence[Encoded]) -> list[Tokenised]:
+    if len(examples) == 1:
+        return [Tokenised(conversation, examples[0])]
+    return [Tokenised(conversation, one, part) for part, one in enumerate(examples, start=1)]
+
+
+def _refused(conversation: Conversation, refusal: TemplateRefusal) -> BadRow:
+    excerpt = excerpt_of(conversation.messages[0].content)
+    return BadRow(conversation.line, f"template_refuses: {refusal}", excerpt, conversation.row)
 
 
 def resolve_max_length(asked: str | int, lengths: Sequence[int], context: int | None) -> int:

@@ -32,7 +32,7 @@ def write_dataset(folder: Path, splits: Mapping[str, Sequence[Tokenised]]) -> No
             "input_ids": [one.encoded.input_ids for one in examples],
             "attention_mask": [[1] * one.num_tokens for one in examples],
             "labels": [one.encoded.labels for one in examples],
-            "example_id": [one.conversation.example_id for one in examples],
+            "example_id": [one.example_id for one in examples],
         }
         made[split] = datasets.Dataset.from_dict(columns, features=features)
     progress = datasets.utils.logging.is_progress_bar_enabled()
@@ -51,12 +51,14 @@ def write_texts(path: Path, splits: Mapping[str, Sequence[Tokenised]]) -> None:
 
     rows = [
         {
-            "example_id": one.conversation.example_id,
+            "example_id": one.example_id,
             "split": split,
             "file": one.conversation.file,
             "line": one.conversation.line,
             "row": one.conversation.row,
-            "messages": [as_record(message) for message in one.conversation.messages],
+            "messages": [as_record(message) for message in one.messages],
+            "tools": one.conversation.tools,
+            "learnt": list(one.encoded.learnt),
             "target_text": one.encoded.target_text,
             "target_bytes": len(one.encoded.target_text.encode("utf-8", errors="replace")),
             "num_tokens": one.num_tokens,
@@ -86,6 +88,8 @@ def write_texts(path: Path, splits: Mapping[str, Sequence[Tokenised]]) -> None:
             ("line", pa.int64()),
             ("row", pa.int64()),
             ("messages", pa.list_(message)),
+            ("tools", pa.string()),
+            ("learnt", pa.list_(pa.int32())),
             ("target_text", pa.string()),
             ("target_bytes", pa.int64()),
             ("num_tokens", pa.int32()),

@@ -17,6 +17,8 @@ class ExampleText:
         example_id: Names the row for good.
         split: Where it went.
         messages: Its turns.
+        tools: JSON text of the schemas of its tools; "" for none.
+        learnt: Places of the turns that are targets.
         target_text: The text of its targets, without stop tokens.
         target_bytes: Length of that in UTF-8.
         labels: The row's other short columns, by name.
@@ -25,9 +27,16 @@ class ExampleText:
     example_id: str
     split: str
     messages: tuple[Message, ...]
+    tools: str
+    learnt: tuple[int, ...]
     target_text: str
     target_bytes: int
     labels: dict[str, str]
+
+    @property
+    def has_prompt(self) -> bool:
+        """Whether it is a conversation, which can be answered, and not plain text."""
+        return self.messages[-1].role == "assistant"
 
 
 def read_texts(path: Path) -> list[ExampleText]:
@@ -39,7 +48,7 @@ def read_texts(path: Path) -> list[ExampleText]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = ["example_id", "split", "messages", "target_text", "target_bytes", "labels"]
+    columns = ["example_id", "split", "messages", "tools", "learnt", "target_text", "target_bytes", "labels"]
     try:
         rows: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
     except (OSError, pa.ArrowException) as error:
@@ -56,6 +65,7 @@ def read_texts(path: Path) -> list[ExampleText]:
             **{
                 **row,
                 "messages": tuple(message_of(one) for one in row["messages"]),
+                "learnt": tuple(row["learnt"]),
                 "labels": json.loads(row["labels"]),
             }
         )
