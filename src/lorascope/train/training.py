@@ -13,7 +13,7 @@ from lorascope.lm.batches import pad_id_of
 from lorascope.lm.fingerprint import base_fingerprint
 from lorascope.lm.load import load_base, load_tokenizer
 from lorascope.lm.score import refuse_unfit
-from lorascope.lm.template import load_template
+from lorascope.lm.template_record import load_template
 from lorascope.run.dataset import Example
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import Observer
