@@ -6,7 +6,7 @@ from typing import Any
 
 from lorascope.errors import DataError, explain, nearest
 from lorascope.prepare.read import BadRow, SourceRow, excerpt_of
-from lorascope.prepare.shapes.conversation import Conversation
+from lorascope.prepare.shapes.conversation import Conversation as Conversation
 from lorascope.run.message import Message
 
 READ_COLUMNS = {"alpaca": {"instruction", "input", "output"}, "messages": {"messages", "label"}}
