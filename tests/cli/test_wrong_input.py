@@ -120,8 +120,8 @@ CASES = [
     Wrong(
         "wrong_columns",
         "prepare a.json --base {alpaca} --out runs/new",
-        ("found question, response", "missing here"),
-        rows("a.json", 3, {"question": "a", "response": "b"}),
+        ("found frage", "antwort", "prepare.columns"),
+        rows("a.json", 3, {"frage": "What is it?", "antwort": "A thing."}),
     ),
     Wrong(
         "column_twice",
@@ -138,7 +138,7 @@ CASES = [
     Wrong(
         "rejected_answers",
         "prepare a.json --base {chat} --out runs/new",
-        ("label_is_false 3",),
+        ("none of 3 rows holds an answer to imitate",),
         rows(
             "a.json",
             3,

@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from lorascope.prepare.split import answer_key, normalised, prompt_key, split_by_prompt, wanted_validation
+from lorascope.prepare.split import answer_key, deal, normalised, prompt_key, wanted_validation
 from lorascope.run.message import Message
 
 
@@ -49,50 +50,47 @@ def test_an_answer_is_every_assistant_turn() -> None:
     assert answer_key([question("a"), answer("One"), question("b"), answer("two")]) == "one\ntwo"
 
 
-KEYS = [f"prompt {number % 70}" for number in range(100)]  # 70 prompts, the first 30 of them twice
+KEYS = np.arange(100) % 70  # 70 prompts, the first 30 of them twice
+TRAIN, VALIDATION, TEST = 0, 1, 2
 
 
 def test_the_same_prompt_never_stands_on_two_sides() -> None:
     for seed in range(20):
-        splits = split_by_prompt(KEYS, {"validation": 20, "test": 15}, seed=seed)
-        sides: dict[str, set[str]] = {}
-        for key, split in zip(KEYS, splits, strict=True):
-            sides.setdefault(key, set()).add(split)
+        sides: dict[int, set[int]] = {}
+        for key, side in zip(KEYS, deal(KEYS, {"validation": 20, "test": 15}, seed=seed), strict=True):
+            sides.setdefault(int(key), set()).add(int(side))
         assert all(len(where) == 1 for where in sides.values())
 
 
 def test_splits_have_the_sizes_that_were_asked_for() -> None:
     # Groups of one and two always fill 20 and 15 exactly: some group of one is left to even out.
     for seed in range(20):
-        splits = split_by_prompt(KEYS, {"validation": 20, "test": 15}, seed=seed)
-        assert (splits.count("validation"), splits.count("test"), splits.count("train")) == (20, 15, 65)
+        sides = deal(KEYS, {"validation": 20, "test": 15}, seed=seed)
+        assert np.bincount(sides).tolist() == [65, 20, 15]
 
 
 def test_a_group_larger_than_the_room_stays_in_training() -> None:
-    splits = split_by_prompt(["same"] * 10 + ["other"], {"validation": 5}, seed=0)
-    assert splits == ["train"] * 10 + ["validation"]
+    sides = deal(np.array([7] * 10 + [8]), {"validation": 5}, seed=0)
+    assert sides.tolist() == [TRAIN] * 10 + [VALIDATION]
 
 
-def test_the_seed_decides_and_nothing_else() -> None:
+def test_the_seed_decides_and_not_the_names_of_the_groups() -> None:
+    # Hashes of the same texts by another function would be other integers; the split must not notice.
     sizes = {"validation": 20}
-    assert split_by_prompt(KEYS, sizes, seed=3) == split_by_prompt(list(KEYS), sizes, seed=3)
-    assert len({tuple(split_by_prompt(KEYS, sizes, seed=seed)) for seed in range(5)}) == 5
+    assert deal(KEYS, sizes, seed=3).tolist() == deal(1000 - KEYS, sizes, seed=3).tolist()
+    assert len({tuple(deal(KEYS, sizes, seed=seed).tolist()) for seed in range(5)}) == 5
 
 
 def test_every_example_has_about_the_same_chance_to_be_held_out() -> None:
     # 10 of 100 prompts, 400 seeds: 40 times each on average, standard deviation sqrt(400 * 0.1 * 0.9) = 6.
-    keys = [str(number) for number in range(100)]
-    counts = [0] * 100
-    for seed in range(400):
-        for index, split in enumerate(split_by_prompt(keys, {"validation": 10}, seed=seed)):
-            counts[index] += split == "validation"
-    assert sum(counts) == 4000
-    assert max(abs(count - 40) for count in counts) <= 5 * 6
+    counts = sum(deal(np.arange(100), {"validation": 10}, seed=seed).astype(int) for seed in range(400))
+    assert np.sum(counts) == 4000
+    assert np.abs(counts - 40).max() <= 5 * 6
 
 
 def test_nothing_is_held_out_where_nothing_is_asked_for() -> None:
-    assert split_by_prompt(KEYS, {}, seed=0) == ["train"] * 100
-    assert split_by_prompt([], {"validation": 3}, seed=0) == []
+    assert deal(KEYS, {}, seed=0).tolist() == [TRAIN] * 100
+    assert deal(np.zeros(0, dtype=np.uint64), {"validation": 3}, seed=0).tolist() == []
 
 
 @pytest.mark.parametrize(

@@ -280,8 +280,8 @@ def test_rows_of_both_files_are_counted_where_some_are_dropped(
     report = report_of(make_run([*alpaca_rows(20), bad, bad], alpaca_base, f"prepare.validation={held}"))
     assert (report["rows_read"], report["kept"], report["dropped"]["malformed"]) == (27, 24, 3)
     assert summary(report)[0] == (
-        "read run.json as Alpaca rows: 22 rows, and held.json for validation: 5 rows; 24 of 27 kept "
-        "(train 20, validation 4)"
+        "read run.json as Alpaca rows (instruction, input, output): 22 rows, and held.json for validation: 5 "
+        "rows; 24 of 27 kept (train 20, validation 4)"
     )
 
 
@@ -289,7 +289,9 @@ def test_rows_of_one_file_are_counted_in_a_few_words(
     make_run: Make, alpaca_rows: Rows, alpaca_base: Path
 ) -> None:
     report = report_of(make_run(alpaca_rows(20), alpaca_base))
-    assert summary(report)[0] == "read run.json as Alpaca rows: 20 rows, 20 kept (train 18, validation 2)"
+    assert summary(report)[0] == (
+        "read run.json as Alpaca rows (instruction, input, output): 20 rows, 20 kept (train 18, validation 2)"
+    )
 
 
 def test_two_files_of_one_name_give_every_example_an_id_of_its_own(
@@ -414,9 +416,7 @@ def test_provenance_says_where_the_numbers_come_from(
 # Interrupted
 
 
-@pytest.mark.parametrize(
-    "writer", ["write_dataset", "write_texts", "write_dropped", "write_json", "record_stage"]
-)
+@pytest.mark.parametrize("writer", ["write_examples", "report_of", "write_json", "record_stage"])
 def test_an_interruption_anywhere_leaves_nothing_half_and_is_made_good(
     writer: str,
     write_rows: Callable[..., Path],
@@ -451,7 +451,7 @@ from lorascope.prepare import stage
 from lorascope.run.folder import RunFolder
 from lorascope.run.recipe import make_recipe
 data, base, out = sys.argv[1:]
-stage.write_texts = lambda *given: os._exit(9)
+stage.write_examples = lambda *given: os._exit(9)
 stage.prepare_run(RunFolder(Path(out)), make_recipe({"base": base, "data": data}))
 """
 

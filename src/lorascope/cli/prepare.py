@@ -47,10 +47,9 @@ def prepare(
 def summary(report: dict[str, Any]) -> list[str]:
     """What prepare did, in a few lines."""
     splits = ", ".join(f"{name} {facts['examples']:,}" for name, facts in report["splits"].items())
-    shape = {"alpaca": "Alpaca rows", "messages": "chat conversations"}[report["shape"]]
     dropped = report["dropped"]
     lines = [
-        f"read {report['file']} as {shape}: {_rows(report)} kept ({splits})",
+        f"read {report['file']} as {report['read_as']}: {_rows(report)} kept ({splits})",
         f"template {report['template']}, stop token {' or '.join(report['stop_tokens'])}, "
         f"at most {report['max_length']} tokens (median {report['lengths']['median']:.0f})",
     ]
@@ -60,10 +59,10 @@ def summary(report: dict[str, Any]) -> list[str]:
         lines.append(
             f"dropped: {malformed}, {dropped['over_length']:,} too long; listed in prepare/dropped.jsonl"
         )
-    if report["cut_after_last_answer"]:
-        lines.append(
-            f"cut: {report['cut_after_last_answer']:,} conversations end with a turn that nobody answers"
-        )
+    lines += [*_left_out(report), *_of_the_template(report)]
+    if report["odd"]:
+        odd = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in report["odd"].items())
+        lines.append(f"worth a look: {odd}")
     if report["unused_columns"]:
         lines.append(f"columns not learnt from: {', '.join(report['unused_columns'])}")
     twins = report["duplicates"]
@@ -78,6 +77,46 @@ def summary(report: dict[str, Any]) -> list[str]:
                 f"overlap: {overlap['same_both']:,} of {overlap['num_examples']:,} {split} rows "
                 f"are in training, {overlap['same_prompt']:,} share a prompt with it"
             )
+    return lines
+
+
+def _left_out(report: dict[str, Any]) -> list[str]:
+    """What was left out though nothing is wrong with it."""
+    lines = []
+    if report["cut_after_last_answer"]:
+        lines.append(
+            f"cut: {report['cut_after_last_answer']:,} conversations end with a turn that nobody answers"
+        )
+    if report["not_chosen"] or report["rejected_answers"]:
+        told = [
+            f"{count:,} {what}"
+            for count, what in (
+                (report["not_chosen"], "rows whose answer was turned down"),
+                (report["rejected_answers"], "rejected answers beside the chosen ones"),
+            )
+            if count
+        ]
+        lines.append(f"preferences: the chosen answers are learnt; left out: {' and '.join(told)}")
+    return lines
+
+
+def _of_the_template(report: dict[str, Any]) -> list[str]:
+    """What the chat template does to the rows, and what a server has to be told."""
+    lines = []
+    if report["template_options"]:
+        options = ", ".join(f"{name}={str(one).lower()}" for name, one in report["template_options"].items())
+        lines.append(f"the chat template is used with {options}: tell the server the same")
+    if report["folds_system"]:
+        lines.append("the chat template has no system turn: system messages lead the first user turn")
+    if report["split_conversations"]:
+        lines.append(
+            f"the chat template rewrites earlier turns: {report['split_conversations']:,} conversations "
+            "became one example per answer"
+        )
+    lines += [
+        f"the chat template has no place for {name}: left out of {count:,} conversations"
+        for name, count in report["omitted_by_template"].items()
+    ]
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Conversations -> splits in which the same prompt never stands on two sides."""
+"""Rows -> splits in which the same prompt never stands on two sides."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -25,38 +25,44 @@ def prompt_key(messages: Sequence[Message]) -> str:
 
 def answer_key(messages: Sequence[Message]) -> str:
     """What makes two examples the same answer: every assistant turn, normalised."""
-    return "\n".join(normalised(message.content) for message in messages if message.role == "assistant")
+    return "\n".join(_answer(message) for message in messages if message.role == "assistant")
 
 
-def split_by_prompt(prompt_keys: Sequence[str], sizes: Mapping[str, int], *, seed: int) -> list[str]:
-    """Deal examples to splits by groups of equal prompts.
+def _answer(message: Message) -> str:
+    calls = [f"{call.name} {call.arguments}" for call in message.tool_calls]
+    return normalised("\n".join([message.reasoning, message.content, *calls]))
+
+
+def deal(group_N: np.ndarray, sizes: Mapping[str, int], *, seed: int) -> np.ndarray:
+    """Deal rows to splits by groups that must stay together.
 
     Groups come in the order of a seeded permutation; each goes whole to the first held-out split that still
     has room for it, else to train. A group larger than a split's room stays in training.
 
     Args:
-        prompt_keys: One key per example.
-        sizes: Held-out split name to the number of examples wanted, as in {"validation": 100}.
+        group_N: Of each row, any integers, [N].
+        sizes: Held-out split name to the number of rows wanted, as in {"validation": 100}.
         seed: Of the permutation.
 
     Returns:
-        The split of each example.
+        [N] int8: 0 for train, else 1 + the place of the split in `sizes`.
     """
-    groups: dict[str, list[int]] = {}
-    for index, key in enumerate(prompt_keys):
-        groups.setdefault(key, []).append(index)
-    members = list(groups.values())
-    room = dict(sizes)
-    assigned = ["train"] * len(prompt_keys)
-    for group in np.random.default_rng(seed).permutation(len(members)):
-        indices = members[group]
-        for split, left in room.items():
-            if len(indices) <= left:
-                room[split] -= len(indices)
-                for index in indices:
-                    assigned[index] = split
+    _, first_N, member_N = np.unique(group_N, return_index=True, return_inverse=True)
+    rank = np.empty(len(first_N), dtype=np.int64)
+    rank[np.argsort(first_N, kind="stable")] = np.arange(len(first_N))  # groups by first appearance
+    member_N = rank[member_N]
+    num_rows = np.bincount(member_N, minlength=len(first_N))
+    room = list(sizes.values())
+    side = np.zeros(len(first_N), dtype=np.int8)
+    for group in np.random.default_rng(seed).permutation(len(first_N)):
+        if not any(room):
+            break
+        for place, left in enumerate(room):
+            if num_rows[group] <= left:
+                room[place] -= int(num_rows[group])
+                side[group] = place + 1
                 break
-    return assigned
+    return side[member_N]
 
 
 def wanted_validation(asked: str | int | float, num_examples: int) -> int:

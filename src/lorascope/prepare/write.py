@@ -1,24 +1,78 @@
-"""Tokenised examples -> the files of prepare/: a DatasetDict for any trainer, and the texts beside it."""
+"""Staged examples -> the files of prepare/: a DatasetDict for any trainer, and the texts beside it."""
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lorascope.prepare.read import BadRow
-from lorascope.prepare.tokenise import Tokenised
-from lorascope.run.message import as_record
+from lorascope.prepare.staged import MESSAGE, StagedFile
+
+_TEXTS = pa.schema(
+    [
+        ("example_id", pa.string()),
+        ("split", pa.string()),
+        ("file", pa.string()),
+        ("line", pa.int64()),
+        ("row", pa.int64()),
+        ("messages", pa.list_(MESSAGE)),
+        ("tools", pa.string()),
+        ("learnt", pa.list_(pa.int32())),
+        ("target_text", pa.string()),
+        ("target_bytes", pa.int64()),
+        ("num_tokens", pa.int32()),
+        ("labels", pa.string()),
+        ("odd", pa.list_(pa.string())),
+    ]
+)
 
 
-def write_dataset(folder: Path, splits: Mapping[str, Sequence[Tokenised]]) -> None:
-    """Write a Hugging Face DatasetDict: unpadded input_ids, attention_mask, labels, and example_id.
+def write_examples(folder: Path, staged: StagedFile, masks: Mapping[str, np.ndarray]) -> str:
+    """Write dataset/, a Hugging Face DatasetDict, and examples.parquet, what each example says.
 
     Args:
-        folder: Where to; read it with `datasets.load_from_disk`.
-        splits: Split name to its examples, in order.
+        folder: prepare/, staged.
+        staged: All examples.
+        masks: Split name to which of them it holds, [N] bool; in the order in which they are stored.
+
+    Returns:
+        sha256 of the dataset, as `run.dataset.content_hash` computes it.
     """
     import datasets
 
-    features = datasets.Features(
+    digest = hashlib.sha256()
+    made = {}
+    with pq.ParquetWriter(folder / "examples.parquet", _TEXTS) as texts:
+        for split, mask_N in masks.items():
+            digest.update(f"{split}:{int(mask_N.sum())};".encode())
+            path = folder / f"{split}.arrow"
+            with (
+                pa.OSFile(str(path), "wb") as file,
+                pa.ipc.new_stream(file, _features().arrow_schema) as rows,
+            ):
+                for batch in staged.batches(mask_N):
+                    rows.write_batch(_tokens(batch))
+                    texts.write_table(_texts(batch, split))
+                    for piece in _bytes_of(batch):
+                        digest.update(piece)
+            made[split] = datasets.Dataset.from_file(str(path))
+        _save(datasets.DatasetDict(made), folder / "dataset")
+    for split in masks:
+        (folder / f"{split}.arrow").unlink()
+    return digest.hexdigest()
+
+
+def _features() -> Any:
+    """Unpadded input_ids, attention_mask, labels (-100 where no target), and example_id."""
+    import datasets
+
+    return datasets.Features(
         {
             "input_ids": datasets.List(datasets.Value("int32")),
             "attention_mask": datasets.List(datasets.Value("int8")),
@@ -26,88 +80,68 @@ def write_dataset(folder: Path, splits: Mapping[str, Sequence[Tokenised]]) -> No
             "example_id": datasets.Value("string"),
         }
     )
-    made = {}
-    for split, examples in splits.items():
-        columns = {
-            "input_ids": [one.encoded.input_ids for one in examples],
-            "attention_mask": [[1] * one.num_tokens for one in examples],
-            "labels": [one.encoded.labels for one in examples],
-            "example_id": [one.example_id for one in examples],
-        }
-        made[split] = datasets.Dataset.from_dict(columns, features=features)
+
+
+def _tokens(batch: pa.RecordBatch) -> pa.RecordBatch:
+    schema = _features().arrow_schema
+    ids, targets = batch.column("input_ids"), batch.column("targets")
+    ones = pa.ListArray.from_arrays(ids.offsets, pa.array(np.ones(len(ids.values), dtype=np.int8)))
+    columns = {
+        "input_ids": ids,
+        "attention_mask": ones,
+        "labels": targets.cast(pa.list_(pa.int64())),
+        "example_id": batch.column("example_id"),
+    }
+    return pa.RecordBatch.from_arrays(
+        [columns[name].cast(kind) for name, kind in zip(schema.names, schema.types, strict=True)],
+        schema=schema,
+    )
+
+
+def _texts(batch: pa.RecordBatch, split: str) -> pa.Table:
+    columns = [
+        pa.repeat(split, batch.num_rows) if name == "split" else batch.column(name) for name in _TEXTS.names
+    ]
+    return pa.Table.from_arrays(columns, schema=_TEXTS)
+
+
+def _bytes_of(batch: pa.RecordBatch) -> Iterator[bytes]:
+    """What `content_hash` hashes of each example: its length, its ids, its labels, as little-endian int32."""
+    offsets = batch.column("input_ids").offsets.to_numpy()
+    ids = batch.column("input_ids").values.to_numpy().astype("<i4", copy=False)
+    labels = batch.column("targets").values.to_numpy().astype("<i4", copy=False)
+    base = batch.column("targets").offsets.to_numpy()
+    for row, (start, end) in enumerate(pairwise(offsets)):
+        own = base[row]
+        yield b"".join(
+            [
+                int(end - start).to_bytes(4, "little"),
+                ids[start:end].tobytes(),
+                labels[own : own + end - start].tobytes(),
+            ]
+        )
+
+
+def _save(made: Any, folder: Path) -> None:
+    import datasets
+
     progress = datasets.utils.logging.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:
-        datasets.DatasetDict(made).save_to_disk(str(folder))
+        made.save_to_disk(str(folder))
     finally:
         if progress:
             datasets.enable_progress_bars()
 
 
-def write_texts(path: Path, splits: Mapping[str, Sequence[Tokenised]]) -> None:
-    """Write examples.parquet: what each example says, where it came from, its targets' bytes."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def write_dropped(file: Any, name: str, dropped: Iterable[BadRow]) -> None:
+    """Write to dropped.jsonl: one line per dropped row with file, line, row, reason and excerpt.
 
-    rows = [
-        {
-            "example_id": one.example_id,
-            "split": split,
-            "file": one.conversation.file,
-            "line": one.conversation.line,
-            "row": one.conversation.row,
-            "messages": [as_record(message) for message in one.messages],
-            "tools": one.conversation.tools,
-            "learnt": list(one.encoded.learnt),
-            "target_text": one.encoded.target_text,
-            "target_bytes": len(one.encoded.target_text.encode("utf-8", errors="replace")),
-            "num_tokens": one.num_tokens,
-            "labels": json.dumps(dict(one.conversation.labels), ensure_ascii=False),
-        }
-        for split, examples in splits.items()
-        for one in examples
-    ]
-    call = pa.struct([("name", pa.string()), ("arguments", pa.string()), ("call_id", pa.string())])
-    message = pa.struct(
-        [
-            ("role", pa.string()),
-            ("content", pa.string()),
-            ("context", pa.string()),
-            ("reasoning", pa.string()),
-            ("tool_calls", pa.list_(call)),
-            ("tool_name", pa.string()),
-            ("call_id", pa.string()),
-            ("train", pa.bool_()),
-        ]
-    )
-    schema = pa.schema(
-        [
-            ("example_id", pa.string()),
-            ("split", pa.string()),
-            ("file", pa.string()),
-            ("line", pa.int64()),
-            ("row", pa.int64()),
-            ("messages", pa.list_(message)),
-            ("tools", pa.string()),
-            ("learnt", pa.list_(pa.int32())),
-            ("target_text", pa.string()),
-            ("target_bytes", pa.int64()),
-            ("num_tokens", pa.int32()),
-            ("labels", pa.string()),
-        ]
-    )
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
-
-
-def write_dropped(path: Path, dropped: Sequence[tuple[str, BadRow]]) -> None:
-    """Write dropped.jsonl: one line per dropped row with file, line, row, reason and excerpt."""
-    with path.open("w", encoding="utf-8") as file:
-        for name, bad in dropped:
-            entry = {
-                "file": name,
-                "line": bad.line,
-                "row": bad.row,
-                "reason": bad.reason,
-                "excerpt": bad.excerpt,
-            }
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    Args:
+        file: Open for writing text.
+        name: Of the data file.
+        dropped: Its rows.
+    """
+    for bad in dropped:
+        entry = {"file": name, "line": bad.line, "row": bad.row, "reason": bad.reason, "excerpt": bad.excerpt}
+        file.write(json.dumps(entry, ensure_ascii=False) + "\n")

@@ -76,6 +76,16 @@ class PrepareSection(Section):
     template: Literal["auto", "alpaca", "alpaca_s1", "chat"] = "auto"
     """How rows become text. `auto` is the tokenizer's chat template where it has one, else `alpaca`."""
 
+    format: str = "auto"
+    """What the rows are: `auto` finds out and says so; a name such as `alpaca` or `sharegpt` decides."""
+
+    columns: dict[str, str] | None = None
+    """Which columns hold what, where their names do not say, as in {prompt: question, answer: cypher}. Parts:
+    prompt, answer, context, system, history, reasoning, messages, tools, text, label."""
+
+    targets: Literal["all", "last"] = "all"
+    """Which assistant turns are learnt; a message's own `train: false` decides before it."""
+
     max_length: Auto | Annotated[int, Field(ge=8)] = "auto"
     """Longest example in tokens; longer ones are left out and counted. `auto` is the 99.5th percentile of the
     data, never more than the base model's context."""

@@ -1,0 +1,104 @@
+"""Examples between reading and writing: in a file, because decisions need all and memory has no room."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+_CALL = pa.struct([("name", pa.string()), ("arguments", pa.string()), ("call_id", pa.string())])
+MESSAGE = pa.struct(
+    [
+        ("role", pa.string()),
+        ("content", pa.string()),
+        ("context", pa.string()),
+        ("reasoning", pa.string()),
+        ("tool_calls", pa.list_(_CALL)),
+        ("tool_name", pa.string()),
+        ("call_id", pa.string()),
+        ("train", pa.bool_()),
+    ]
+)
+"""A turn, as `run.message.as_record` writes it."""
+
+SCHEMA = pa.schema(
+    [
+        ("example_id", pa.string()),
+        ("file", pa.string()),
+        ("line", pa.int64()),
+        ("row", pa.int64()),
+        ("messages", pa.list_(MESSAGE)),
+        ("tools", pa.string()),
+        ("learnt", pa.list_(pa.int32())),
+        ("target_text", pa.string()),
+        ("target_bytes", pa.int64()),
+        ("num_tokens", pa.int32()),
+        ("labels", pa.string()),
+        ("odd", pa.list_(pa.string())),
+        ("input_ids", pa.list_(pa.int32())),
+        ("targets", pa.list_(pa.int32())),
+    ]
+)
+"""An example while it is staged; `targets` are the labels of its tokens, `labels` its row's other columns."""
+
+
+class StagedFile:
+    """An Arrow file of examples, written batch by batch and then read any number of times.
+
+    Args:
+        path: Of the file, in a folder that is thrown away when the stage fails.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.starts = [0]
+        self._writer: Any = pa.ipc.new_file(str(path), SCHEMA)
+        self._reader: Any = None
+
+    def __enter__(self) -> "StagedFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+        self._reader = None
+        self.path.unlink(missing_ok=True)
+
+    def __len__(self) -> int:
+        return self.starts[-1]
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Write one more batch."""
+        if batch.num_rows:
+            self._writer.write_batch(batch)
+            self.starts.append(self.starts[-1] + batch.num_rows)
+
+    def finish(self) -> None:
+        """End writing; from now on it is read."""
+        self._writer.close()
+        self._reader = pa.ipc.open_file(pa.memory_map(str(self.path)))
+
+    def batches(self, mask_N: np.ndarray) -> Iterator[pa.RecordBatch]:
+        """The chosen examples in their order, batch by batch.
+
+        Args:
+            mask_N: Which of them, [N] bool.
+        """
+        for index, (start, end) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
+            chosen = mask_N[start:end]
+            if chosen.any():
+                yield self._reader.get_batch(index).filter(pa.array(chosen))
+
+    def take(self, places: Sequence[int], column: str) -> list[Any]:
+        """Values of one column at some places, which ascend."""
+        wanted = np.asarray(places, dtype=np.int64)
+        out: list[Any] = []
+        for index, (start, end) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
+            low, high = np.searchsorted(wanted, [start, end])
+            if low < high:
+                values = self._reader.get_batch(index).column(column)
+                out += values.take(pa.array(wanted[low:high] - start)).to_pylist()
+        return out

@@ -1,0 +1,151 @@
+"""Rows -> examples in an Arrow batch, and what the decisions need of them: the part that runs in parallel."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from lorascope.lm.segments import TemplateRefusal, merged
+from lorascope.lm.template import Encoded, Template
+from lorascope.prepare.facts import Facts, facts_of
+from lorascope.prepare.overlap import text_hash
+from lorascope.prepare.read import BadRow, SourceRow, excerpt_of
+from lorascope.prepare.shapes.conversation import Conversation, conversations_of
+from lorascope.prepare.shapes.shape import NotChosen, Shape
+from lorascope.prepare.split import answer_key, prompt_key
+from lorascope.prepare.staged import MESSAGE, SCHEMA
+from lorascope.run.dataset import IGNORE
+from lorascope.run.message import as_record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worked:
+    """What some neighbouring rows of a file came to.
+
+    Attributes:
+        batch: Their examples, by `staged.SCHEMA`.
+        facts: Of these examples.
+        bad: Malformed rows.
+        num_rows: Rows, good and bad.
+        tally: Counts of what is said in the report, by name: "not_chosen", "unanswered", "rejected",
+            "odd/NAME", "omitted/NAME", "split_conversations".
+    """
+
+    batch: pa.RecordBatch
+    facts: Facts
+    bad: list[BadRow]
+    num_rows: int
+    tally: Counter[str]
+
+
+def work(
+    rows: Iterable[SourceRow | BadRow],
+    *,
+    shape: Shape,
+    template: Template,
+    file: str,
+    first_row: int,
+    targets: str,
+) -> Worked:
+    """Read, word and tokenise some rows.
+
+    Args:
+        rows: As found.
+        shape: What they are.
+        template: How conversations become tokens.
+        file: Its name in example ids.
+        first_row: 1-based count of the first of them in the file.
+        targets: "all" assistant turns or the "last".
+    """
+    bad: list[BadRow] = []
+    tally: Counter[str] = Counter()
+    conversations: list[Conversation] = []
+    number = first_row - 1
+    for number, row in enumerate(rows, start=first_row):
+        if isinstance(row, BadRow):
+            bad.append(replace(row, row=number))
+            continue
+        for one in conversations_of(row, shape, file, number):
+            if isinstance(one, Conversation):
+                conversations.append(replace(one, messages=tuple(merged(one.messages))))
+            elif isinstance(one, NotChosen):
+                tally["not_chosen"] += 1
+            else:
+                bad.append(one)
+    encoded = template.encode_all([(one.messages, one.tools) for one in conversations], targets=targets)
+    examples: list[tuple[Conversation, Encoded, str]] = []
+    for conversation, several in zip(conversations, encoded, strict=True):
+        if isinstance(several, TemplateRefusal):
+            bad.append(_refused(conversation, several))
+            continue
+        _count(tally, conversation, several)
+        examples += _named(conversation, several)
+    bad.sort(key=lambda one: one.row)
+    return Worked(
+        batch=_batch(examples), facts=_facts(examples), bad=bad, num_rows=number - first_row + 1, tally=tally
+    )
+
+
+def _named(conversation: Conversation, several: Sequence[Encoded]) -> list[tuple[Conversation, Encoded, str]]:
+    """Examples with their ids: file#row, file#row.part, and /count where a template splits a conversation."""
+    own = conversation.example_id
+    if len(several) == 1:
+        return [(conversation, several[0], own)]
+    return [(conversation, one, f"{own}/{count}") for count, one in enumerate(several, start=1)]
+
+
+def _refused(conversation: Conversation, refusal: TemplateRefusal) -> BadRow:
+    excerpt = excerpt_of(conversation.messages[0].content)
+    return BadRow(conversation.line, f"template_refuses: {refusal}", excerpt, conversation.row)
+
+
+def _count(tally: Counter[str], conversation: Conversation, several: Sequence[Encoded]) -> None:
+    tally["unanswered"] += conversation.num_unanswered > 0
+    tally["rejected"] += conversation.num_rejected
+    tally["split_conversations"] += len(several) > 1
+    tally.update(f"odd/{name}" for name in conversation.odd)
+    tally.update(f"omitted/{name}" for name in {name for one in several for name in one.omitted})
+
+
+def _facts(examples: Sequence[tuple[Conversation, Encoded, str]]) -> Facts:
+    said = [conversation.messages[: one.num_turns] for conversation, one, _ in examples]
+    return facts_of(
+        {
+            "prompt_N": [text_hash(prompt_key(messages)) for messages in said],
+            "answer_N": [text_hash(answer_key(messages)) for messages in said],
+            "num_tokens_N": [len(one.input_ids) for _, one, _ in examples],
+            "num_targets_N": [sum(label != IGNORE for label in one.labels) for _, one, _ in examples],
+        }
+    )
+
+
+def _batch(examples: Sequence[tuple[Conversation, Encoded, str]]) -> pa.RecordBatch:
+    encoded = [one for _, one, _ in examples]
+    conversations = [conversation for conversation, _, _ in examples]
+    turns = [
+        [as_record(message) for message in conversation.messages[: one.num_turns]]
+        for conversation, one, _ in examples
+    ]
+    columns: dict[str, list[Any]] = {
+        "example_id": [name for _, _, name in examples],
+        "file": [one.file for one in conversations],
+        "line": [one.line for one in conversations],
+        "row": [one.row for one in conversations],
+        "tools": [one.tools for one in conversations],
+        "learnt": [list(one.learnt) for one in encoded],
+        "target_text": [one.target_text for one in encoded],
+        "target_bytes": [len(one.target_text.encode("utf-8", errors="replace")) for one in encoded],
+        "num_tokens": [len(one.input_ids) for one in encoded],
+        "labels": [json.dumps(dict(one.labels), ensure_ascii=False) for one in conversations],
+        "odd": [list(one.odd) for one in conversations],
+        "input_ids": [one.input_ids for one in encoded],
+        "targets": [one.labels for one in encoded],
+    }
+    arrays = [
+        pa.array(turns, type=pa.list_(MESSAGE)) if name == "messages" else pa.array(columns[name], type=kind)
+        for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
