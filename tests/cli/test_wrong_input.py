@@ -120,8 +120,8 @@ CASES = [
     Wrong(
         "wrong_columns",
         "prepare a.json --base {alpaca} --out runs/new",
-        ("found frage", "antwort", "prepare.columns"),
-        rows("a.json", 3, {"frage": "What is it?", "antwort": "A thing."}),
+        ("found colour", "size", "prepare.columns"),
+        rows("a.json", 3, {"colour": "red", "size": "small"}),
     ),
     Wrong(
         "column_twice",

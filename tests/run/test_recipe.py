@@ -296,6 +296,9 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert (recipe.seed, recipe.base.dropout, recipe.check.allow) == (0, 0.0, ())
     assert recipe.prepare.model_dump() == {
         "template": "auto",
+        "format": "auto",
+        "columns": None,
+        "targets": "all",
         "max_length": "auto",
         "validation": "auto",
         "test": 0,

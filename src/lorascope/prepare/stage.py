@@ -150,7 +150,8 @@ def _read_through(
 
 def _open(source: _Source, recipe: Recipe, observer: Observer) -> list[Origin]:
     named = recipe.prepare.format
-    columns = None if recipe.prepare.columns is None else Columns(**recipe.prepare.columns)
+    section = recipe.prepare.columns
+    columns = None if section is None else Columns(**section.model_dump())
     origins = [open_origin(source.data, observer, named=named, columns=columns)]
     own = source.validation
     if own is not None:

@@ -70,6 +70,40 @@ class BaseSection(Section):
     and LoRA rarely gains by it; `keep` leaves what the model was trained with."""
 
 
+class ColumnsSection(Section):
+    """What the columns of a file stand for; prompt and answer, or messages, or text must be named."""
+
+    prompt: str | None = None
+    """What is asked."""
+
+    answer: str | None = None
+    """What is learnt."""
+
+    context: str | None = None
+    """What the prompt is about: Alpaca's input."""
+
+    system: str | None = None
+    """A system prompt."""
+
+    history: str | None = None
+    """Earlier questions and answers, as a list of pairs."""
+
+    reasoning: str | None = None
+    """What is thought before the answer."""
+
+    messages: str | None = None
+    """A list of turns."""
+
+    tools: str | None = None
+    """Tools that the assistant may call, beside messages."""
+
+    text: str | None = None
+    """Plain text for continued pre-training."""
+
+    label: str | None = None
+    """Whether people liked the answer; rows where they did not are left out."""
+
+
 class PrepareSection(Section):
     """Rows to token ids and labels."""
 
@@ -79,9 +113,8 @@ class PrepareSection(Section):
     format: str = "auto"
     """What the rows are: `auto` finds out and says so; a name such as `alpaca` or `sharegpt` decides."""
 
-    columns: dict[str, str] | None = None
-    """Which columns hold what, where their names do not say, as in {prompt: question, answer: cypher}. Parts:
-    prompt, answer, context, system, history, reasoning, messages, tools, text, label."""
+    columns: ColumnsSection | None = None
+    """Which columns hold what, where their names do not say, as in {prompt: question, answer: cypher}."""
 
     targets: Literal["all", "last"] = "all"
     """Which assistant turns are learnt; a message's own `train: false` decides before it."""

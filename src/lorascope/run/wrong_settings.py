@@ -11,6 +11,7 @@ from lorascope.run.foreign_names import FOREIGN_NAMES
 from lorascope.run.sections import Recipe
 
 _WANTED = {
+    "model": "a mapping of names to values, as in {prompt: question}",
     "int": "a whole number",
     "float": "a number",
     "finite": "a finite number",
