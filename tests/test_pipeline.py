@@ -146,3 +146,16 @@ def test_a_run_that_holds_nothing_out_says_what_it_leaves_out_and_goes_on(
     assert results["diagnose"]["verdict"] == "not_enough_evidence"
     assert any("eval is left out" in note for note in seen.notes)
     assert "has not been measured" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_overwriting_a_run_makes_only_what_is_stale(finished_run: Any, tmp_path: Path) -> None:
+
+    from lorascope.eval.stage import eval_run
+
+    shutil.copytree(finished_run.path, tmp_path / "copy")
+    run = RunFolder(tmp_path / "copy")
+    eval_run(run, recipe_of(run), adapter="best", overwrite=True)
+    trained = run.train_summary.stat().st_mtime_ns
+    results = run_all(run, recipe_of(run), overwrite=True)
+    assert results["eval"]["adapter"]["adapter"] == str(run.adapter)  # the last one again, as asked for
+    assert run.train_summary.stat().st_mtime_ns == trained

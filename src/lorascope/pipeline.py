@@ -11,7 +11,7 @@ from typing import Any
 from lorascope.errors import RunError, explain
 from lorascope.run.folder import RunFolder, require
 from lorascope.run.progress import SILENT, Observer
-from lorascope.run.provenance import read_provenance
+from lorascope.run.provenance import Overwrite, read_provenance
 from lorascope.run.recipe import make_recipe
 from lorascope.run.records import read_json
 from lorascope.run.sections import Recipe
@@ -37,7 +37,7 @@ def run_all(
         recipe: As asked for.
         merged: Where the merged model goes; RUN/merged where None.
         skip: Of `SKIPPABLE`, what to leave out.
-        overwrite: Make finished stages again.
+        overwrite: Make finished stages again whose inputs have changed.
         resume: Continue an interrupted training.
         observer: Told about progress.
 
@@ -55,19 +55,20 @@ def run_all(
     from lorascope.prepare.stage import prepare_run
     from lorascope.report.stage import report_run
 
-    results: dict[str, Any] = {"prepare": prepare_run(run, recipe, overwrite=overwrite, observer=observer)}
+    again: Overwrite = "stale" if overwrite else False  # what is up to date is never made again
+    results: dict[str, Any] = {"prepare": prepare_run(run, recipe, overwrite=again, observer=observer)}
     recipe = _settled(run, recipe)
     results["check"] = check_run(run, recipe, observer=observer)
     observer.note(f"check: {results['check']['first_line']}")
-    results["train"] = train_checked(run, recipe, overwrite=overwrite, resume=resume, observer=observer)
+    results["train"] = train_checked(run, recipe, overwrite=again, resume=resume, observer=observer)
     skip = [*skip, *_without_split(run, recipe, observer)]
     if "eval" not in skip:
-        results["eval"] = eval_run(run, recipe, overwrite=overwrite, observer=observer)
+        results["eval"] = eval_run(run, recipe, overwrite=again, observer=observer)
     if "compare" not in skip:
-        results["compare"] = compare_run(run, recipe, overwrite=overwrite, observer=observer)
+        results["compare"] = compare_run(run, recipe, overwrite=again, observer=observer)
     if "export" not in skip:
         target = merged or run.path / "merged"
-        results["export"] = export_run(run, recipe, merged=target, overwrite=overwrite, observer=observer)
+        results["export"] = export_run(run, recipe, merged=target, overwrite=again, observer=observer)
     results["diagnose"] = diagnose_run(run)
     results["report"] = str(report_run(run))
     return results
@@ -141,7 +142,7 @@ def train_checked(
     run: RunFolder,
     recipe: Recipe,
     *,
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     resume: bool = False,
     observer: Observer = SILENT,
 ) -> dict[str, Any]:

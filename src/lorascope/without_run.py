@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import ConfigError, explain
 from lorascope.run.folder import RunFolder
+from lorascope.run.lineage import recorded_base
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.recipe import make_recipe, with_overrides
 
@@ -68,7 +69,13 @@ def eval_without_run(
     recipe = make_recipe(with_overrides({"base": base, "data": str(data)}, settings), "command line")
     measured = _measured(data, recipe, recipe.eval.split, observer)
     _say_what_is_left_out(measured, observer)
-    pair = load_pair(base, adapter, revision=recipe.base.revision, precision=recipe.eval.precision)
+    pair = load_pair(
+        base,
+        adapter,
+        revision=recipe.base.revision,
+        precision=recipe.eval.precision,
+        expected_base=recorded_base(adapter),
+    )
     work = Work(
         examples=measured.examples,
         texts=measured.texts,
@@ -117,7 +124,13 @@ def compare_without_run(
     recipe = make_recipe(with_overrides({"base": base, "data": str(data or "-")}, settings), "command line")
     if prompts is not None:
         read_prompts(prompts)
-    pair = load_pair(base, adapter, revision=recipe.base.revision, precision=recipe.eval.precision)
+    pair = load_pair(
+        base,
+        adapter,
+        revision=recipe.base.revision,
+        precision=recipe.eval.precision,
+        expected_base=recorded_base(adapter),
+    )
     template, origin = find_template(recipe.prepare.template, pair.adapter, pair.tokenizer)
     section = recipe.compare
     measured = None

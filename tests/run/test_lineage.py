@@ -80,3 +80,40 @@ def test_a_base_model_exchanged_in_place_makes_its_stages_stale(
     run.config.write_text(json.dumps(config))
     with pytest.raises(RunError, match="base weights has changed"):
         train_checked(run, recipe_of(run))
+
+
+def test_a_base_that_an_adapter_was_not_trained_on_is_refused_without_a_run_too(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from lorascope.errors import ModelError
+    from lorascope.run.current import recipe_of
+    from lorascope.without_run import compare_without_run, eval_without_run
+
+    other = tmp_path / "other"
+    shutil.copytree(recipe_of(run).base.id, other)
+    weights = load_file(other / "model.safetensors")
+    name = next(name for name in weights if "c_attn.weight" in name)
+    weights[name] = weights[name] + 0.01
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    given: dict[str, Any] = {
+        "base": str(other),
+        "adapter": str(run.adapter),
+        "data": run.dataset,
+        "settings": (),
+    }
+    with pytest.raises(ModelError, match="base"):
+        eval_without_run(**given)
+    with pytest.raises(ModelError, match="base"):
+        compare_without_run(**given, prompts=None)
+
+
+def test_diagnose_says_that_the_data_was_prepared_again(run: RunFolder) -> None:
+    from lorascope.diagnose.stage import diagnose_run
+
+    assert not [one for one in diagnose_run(run)["findings"] if one["rule"] == "prepared_again"]
+    report = json.loads(run.prepare_report.read_text())
+    run.prepare_report.write_text(json.dumps({**report, "dataset_sha256": "0" * 64}))
+    first = diagnose_run(run)["findings"][0]
+    assert (first["rule"], first["severity"]) == ("prepared_again", "critical")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lorascope.cli.app import main
-from lorascope.errors import DataError, ModelError, NumericsError, RunError
+from lorascope.errors import DataError, LorascopeError, ModelError, NumericsError, RunError
 from lorascope.run.folder import RunFolder
 from lorascope.run.records import read_steps
 from lorascope.train.checkpoint import TrainState, committed_steps, save_checkpoint
@@ -132,3 +132,17 @@ def test_a_training_split_without_targets_is_refused(ready_run: Any) -> None:
     recipe = recipe_of(run)
     with pytest.raises(DataError, match="no training example has a target token"):
         train_splits(run, recipe, {"train": silent}, training_inputs(recipe, {"train": silent}))
+
+
+def test_settings_that_cannot_work_are_not_kept(ready_run: Any, train: Any) -> None:
+    run = ready_run()
+    before = run.config.read_bytes()
+    with pytest.raises(LorascopeError, match="v_prj"):
+        train(run, "lora.target_modules=[v_prj]")
+    assert run.config.read_bytes() == before
+
+
+def test_too_little_memory_is_told_as_that(ready_run: Any, train: Any) -> None:
+    run = ready_run()
+    with pytest.raises(RunError, match="the memory of this machine is not enough"):
+        train(run, "lora.rank=10000000000")

@@ -30,7 +30,14 @@ from lorascope.run.dataset import Example, load_examples
 from lorascope.run.folder import RunFolder
 from lorascope.run.lineage import adapter_hash, prepared_data, trained_adapter
 from lorascope.run.progress import SILENT, Observer
-from lorascope.run.provenance import StageClock, StageInputs, is_up_to_date, read_provenance, record_stage
+from lorascope.run.provenance import (
+    Overwrite,
+    StageClock,
+    StageInputs,
+    is_up_to_date,
+    read_provenance,
+    record_stage,
+)
 from lorascope.run.records import read_json
 from lorascope.run.sections import CompareSection, Recipe
 from lorascope.run.texts import ExampleText, read_texts
@@ -67,7 +74,7 @@ def compare_run(
     *,
     adapter: str = "last",
     prompts: Path | None = None,
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     observer: Observer = SILENT,
 ) -> dict[str, Any]:
     """Compare a run's adapter with its base and write compare/.

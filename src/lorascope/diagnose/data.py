@@ -125,3 +125,31 @@ def dropped_rows(evidence: Evidence) -> Outcome:
         action=f"read them, each with its line and reason: {evidence.run}/prepare/dropped.jsonl",
         would_change="a larger prepare.max_length for rows that are too long; mended rows for malformed ones",
     )
+
+
+def prepared_again(evidence: Evidence) -> Outcome:
+    """Find out whether the run's data is still what it was trained on.
+
+    Signal: the hash of the prepared dataset differs from the one that training recorded.
+    Gate: a finished training.
+    Advice: train again, or prepare the data as it was: every figure of this run is of the earlier data.
+    """
+    now = (evidence.prepare or {}).get("dataset_sha256")
+    if evidence.trained_on is None or now is None:
+        return NotRun(rule="prepared_again", reason="no finished training with its data is on record")
+    if now == evidence.trained_on:
+        return None
+    return Finding(
+        rule="prepared_again",
+        severity="critical",
+        title="the data was prepared again after this training",
+        evidence={
+            "trained_on": evidence.trained_on,
+            "prepared": now,
+            "sentence": f"Training used dataset {evidence.trained_on[:12]}, and {now[:12]} lies here now: "
+            "rows that are validation by now may have been trained on.",
+        },
+        how_sure="certain: the hashes of ids and labels differ",
+        action=f"train on it: {command('train', evidence.run, '--overwrite')}",
+        would_change="the data prepared as it was",
+    )

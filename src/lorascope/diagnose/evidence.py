@@ -31,6 +31,7 @@ class Evidence:
         prepare: prepare/report.json.
         check: check/report.json.
         rescored: eval/adapter.json, if it is of the adapter that the run has now.
+        trained_on: Hash of the dataset that a finished training used; None where it is not finished.
         config: config.json.
         adapters: The adapters on disk by name, "last" and "best", each with its step.
     """
@@ -39,6 +40,7 @@ class Evidence:
     state: State = "unfinished"
     steps: tuple[StepRecord, ...] = ()
     evals: tuple[EvalRecord, ...] = ()
+    trained_on: str | None = None
     failure: Json | None = None
     summary: Json | None = None
     prepare: Json | None = None
@@ -111,6 +113,7 @@ def read_evidence(run: RunFolder) -> Evidence:
         state=state,
         steps=steps,
         evals=evals,
+        trained_on=read_provenance(run)["stages"].get("train", {}).get("inputs", {}).get("dataset"),
         failure=failure,
         summary=summary,
         prepare=_maybe(run.prepare_report),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from lorascope.diagnose.data import allowed_checks, dropped_rows, overlap
+from lorascope.diagnose.data import allowed_checks, dropped_rows, overlap, prepared_again
 from lorascope.diagnose.decline import decline
 from lorascope.diagnose.divergence import divergence
 from lorascope.diagnose.evidence import Evidence, read_evidence
@@ -26,6 +26,7 @@ RULES: tuple[Callable[[Evidence], Outcome], ...] = (
     non_finite,
     divergence,
     no_effect,
+    prepared_again,
     allowed_checks,
     overlap,
     dropped_rows,

@@ -22,7 +22,14 @@ from lorascope.run.dataset import IGNORE, Example, load_examples
 from lorascope.run.folder import RunFolder
 from lorascope.run.lineage import adapter_hash, prepared_data, trained_adapter
 from lorascope.run.progress import SILENT, Observer
-from lorascope.run.provenance import StageClock, StageInputs, is_up_to_date, read_provenance, record_stage
+from lorascope.run.provenance import (
+    Overwrite,
+    StageClock,
+    StageInputs,
+    is_up_to_date,
+    read_provenance,
+    record_stage,
+)
 from lorascope.run.records import read_json
 from lorascope.run.sections import EvalSection, Recipe
 from lorascope.run.texts import ExampleText, read_texts
@@ -69,7 +76,7 @@ def eval_run(
     recipe: Recipe,
     *,
     adapter: str = "last",
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     observer: Observer = SILENT,
 ) -> dict[str, Any]:
     """Evaluate a trained run and write eval/.

@@ -38,6 +38,7 @@ from lorascope.run.folder import RunFolder
 from lorascope.run.lineage import adapter_hash, prepared_data, trained_adapter
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import (
+    Overwrite,
     StageClock,
     StageInputs,
     read_provenance,
@@ -57,7 +58,7 @@ def export_run(
     merged: Path,
     adapter: str = "last",
     dtype: str = "float32",
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     observer: Observer = SILENT,
 ) -> dict[str, Any]:
     """Merge a run's adapter into its base model, prove it, and write the folder `merged`.
@@ -226,12 +227,14 @@ def _inputs(run: RunFolder, recipe: Recipe, adapter: Path, dtype: str) -> StageI
     return StageInputs(stage="export", settings={"base": recipe.base.id, "dtype": dtype}, hashes=hashes)
 
 
-def _earlier(run: RunFolder, inputs: StageInputs, merged: Path, *, overwrite: bool) -> dict[str, Any] | None:
+def _earlier(
+    run: RunFolder, inputs: StageInputs, merged: Path, *, overwrite: Overwrite
+) -> dict[str, Any] | None:
     """The report of this very export where `merged` holds it; refuses to replace another one unasked.
 
     The folder itself says what it is, so a run may be exported to several places.
     """
-    if not holds_export(run, merged) or overwrite:
+    if not holds_export(run, merged) or overwrite is True:
         return None
     stored = read_json(_place(merged) / PROOF)
     wanted = _identity(inputs)
@@ -241,6 +244,8 @@ def _earlier(run: RunFolder, inputs: StageInputs, merged: Path, *, overwrite: bo
     problem = folder_problem(_place(merged))
     if not changes and problem is None:
         return {"schema": stored["schema"], "target": str(merged), **stored}
+    if overwrite == "stale":
+        return None
     raise RunError(
         explain(
             f'"{merged}" holds another export: {"; ".join(changes)}'

@@ -38,8 +38,9 @@ from lorascope.run.commit import (
     write_json,
 )
 from lorascope.run.folder import RunFolder
+from lorascope.run.lock import only_writer
 from lorascope.run.progress import SILENT, Observer
-from lorascope.run.provenance import StageClock, StageInputs, is_up_to_date, record_stage
+from lorascope.run.provenance import Overwrite, StageClock, StageInputs, is_up_to_date, record_stage
 from lorascope.run.recipe import recipe_values
 from lorascope.run.records import read_json
 from lorascope.run.sections import Recipe
@@ -55,7 +56,7 @@ class _Source:
 
 
 def prepare_run(
-    run: RunFolder, recipe: Recipe, *, overwrite: bool = False, observer: Observer = SILENT
+    run: RunFolder, recipe: Recipe, *, overwrite: Overwrite = False, observer: Observer = SILENT
 ) -> dict[str, Any]:
     """Prepare a run's data.
 
@@ -72,7 +73,8 @@ def prepare_run(
         DataError: The data cannot be used.
         ConfigError: The recipe evaluates or compares on a split that there will not be.
         ModelError: The base model's tokenizer cannot be loaded.
-        RunError: The folder is taken by something else, or prepare is finished with other inputs.
+        RunError: The folder is taken by something else, prepare is finished with other inputs, or the run is
+            being trained.
     """
     clock = StageClock()
     refuse_unknown_splits(recipe)
@@ -88,7 +90,11 @@ def prepare_run(
         observer.note("prepare is up to date")
         return read_json(run.prepare_report)
     template = _template(recipe, tokenizer, origins[0])
-    with _new_folder(run.path), committed_folder(run.stage("prepare"), replace=True) as folder:
+    with (
+        _new_folder(run.path),
+        only_writer(run) if run.stage("train").is_dir() else contextlib.nullcontext(),
+        committed_folder(run.stage("prepare"), replace=True) as folder,
+    ):
         report = _into(folder, origins, template, recipe, observer)
     if "validation" not in report["splits"]:
         observer.note("no validation split: nothing was held out, so nothing can be measured on new examples")

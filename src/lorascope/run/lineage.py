@@ -75,6 +75,18 @@ def _refuse_unfinished(run: RunFolder, which: str) -> None:
         )
 
 
+def recorded_base(adapter: Path | str | None) -> str | None:
+    """Hash of the base that an adapter was trained on, where it lies inside a run; None where it does not."""
+    folder = Path(adapter) if adapter is not None else None
+    if folder is None or not folder.is_dir():
+        return None
+    run = RunFolder(folder.resolve().parent.parent)
+    if not run.provenance.is_file():
+        return None
+    found = read_provenance(run)["stages"].get("train", {}).get("base_sha256")
+    return str(found) if found else None
+
+
 def adapter_hash(folder: Path) -> str:
     """Hash what an adapter does: its weights and its configuration; "missing" where they are not."""
     digest = hashlib.sha256()

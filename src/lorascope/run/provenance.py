@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from lorascope.errors import RunError, explain
 from lorascope.run.commit import MANIFEST, sha256_of, write_json
@@ -104,7 +104,11 @@ def record_stage(
     write_json(run.provenance, provenance)
 
 
-def is_up_to_date(run: RunFolder, inputs: StageInputs, *, overwrite: bool = False) -> bool:
+Overwrite = bool | Literal["stale"]
+"""May a finished stage be made again? Always, never, or only where its inputs have changed since."""
+
+
+def is_up_to_date(run: RunFolder, inputs: StageInputs, *, overwrite: Overwrite = False) -> bool:
     """Decide whether a stage may be skipped.
 
     Args:
@@ -113,19 +117,21 @@ def is_up_to_date(run: RunFolder, inputs: StageInputs, *, overwrite: bool = Fals
         overwrite: Whether a finished stage may be made again.
 
     Returns:
-        True when it is finished with the same inputs and `overwrite` is False; False when it has to run.
+        True when it is finished with the same inputs and `overwrite` is not True; False when it has to run.
 
     Raises:
         RunError: It is finished with other inputs and `overwrite` is False; the message says what changed.
     """
     record = read_provenance(run)["stages"].get(inputs.stage)
-    if record is None or not run.stage(inputs.stage).is_dir() or overwrite:
+    if record is None or not run.stage(inputs.stage).is_dir() or overwrite is True:
         return False
     if record.get("manifest_sha256") != _manifest_hash(run, inputs.stage):
         return False  # a kill fell between the folder's commit and this record
     changes = _changes(record, inputs)
     if not changes:
         return True
+    if overwrite == "stale":
+        return False
     raise RunError(
         explain(
             f'"{inputs.stage}" is finished, but with other inputs: {"; ".join(changes)}',

@@ -7,6 +7,7 @@ from lorascope.errors import NumericsError, RunError, explain
 from lorascope.run.commit import remove_leftovers, write_json
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import Observer
+from lorascope.run.provenance import Overwrite
 from lorascope.run.records import read_evals, read_steps, rewrite_lines
 from lorascope.train.checkpoint import (
     TrainState,
@@ -21,7 +22,9 @@ from lorascope.train.step import NonFiniteStep
 from lorascope.train.training import Training
 
 
-def make_room(run: RunFolder, *, overwrite: bool, resume: bool, ranks: Ranks, observer: Observer) -> None:
+def make_room(
+    run: RunFolder, *, overwrite: Overwrite, resume: bool, ranks: Ranks, observer: Observer
+) -> None:
     """Empty train/ for a new training, or leave it as it is for one that goes on.
 
     Raises:

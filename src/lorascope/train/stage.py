@@ -15,11 +15,12 @@ from lorascope.run.folder import RunFolder, require
 from lorascope.run.lineage import prepared_data
 from lorascope.run.lock import only_writer
 from lorascope.run.progress import SILENT, Observer
-from lorascope.run.provenance import StageClock, StageInputs, is_up_to_date
+from lorascope.run.provenance import Overwrite, StageClock, StageInputs, is_up_to_date
 from lorascope.run.recipe import recipe_values
 from lorascope.run.records import StepRecord, append_line, read_json
 from lorascope.run.sections import Recipe
 from lorascope.train.evaluate import evaluate
+from lorascope.train.memory import out_of_memory_told
 from lorascope.train.ranks import join_ranks
 from lorascope.train.resume import commit_step, go_back, make_room, record_failure
 from lorascope.train.schedule import learning_rate
@@ -35,7 +36,7 @@ def train_run(
     run: RunFolder,
     recipe: Recipe,
     *,
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     resume: bool = False,
     observer: Observer = SILENT,
 ) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def train_splits(
     splits: dict[str, list[Example]],
     inputs: StageInputs,
     *,
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     resume: bool = False,
     observer: Observer = SILENT,
 ) -> dict[str, Any]:
@@ -101,21 +102,23 @@ def train_splits(
         return read_json(run.train_summary)
     with only_writer(run) if ranks.writes else contextlib.nullcontext():
         make_room(run, overwrite=overwrite, resume=resume, ranks=ranks, observer=observer)
-        if ranks.writes:  # so that --resume alone goes on with what was asked for
+        with out_of_memory_told(run):
+            training = build_training(run, recipe, splits, inputs, ranks, observer)
+        if ranks.writes:  # now that they are known to work; --resume alone goes on with what was asked for
             store_sections(run, recipe, "base", "seed", "lora", "train")
-        training = build_training(run, recipe, splits, inputs, ranks, observer)
         if resume:
             go_back(training)
         with stop_requests() as request:
             try:
-                _loop(training, request)
+                with out_of_memory_told(run):
+                    _loop(training, request)
             except NumericsError as error:
                 record_failure(training, error)
                 raise
         return finish(training, inputs, clock)
 
 
-def is_finished(run: RunFolder, inputs: StageInputs, *, overwrite: bool) -> bool:
+def is_finished(run: RunFolder, inputs: StageInputs, *, overwrite: Overwrite) -> bool:
     """Whether this very training is finished; a summary is the last file that a training writes.
 
     Raises:
