@@ -154,8 +154,10 @@ def test_overwriting_a_run_makes_only_what_is_stale(finished_run: Any, tmp_path:
 
     shutil.copytree(finished_run.path, tmp_path / "copy")
     run = RunFolder(tmp_path / "copy")
-    eval_run(run, recipe_of(run), adapter="best", overwrite=True)
+    recipe = recipe_of(run)
+    other = recipe.model_copy(update={"eval": recipe.eval.model_copy(update={"batch_size": 3})})
+    assert eval_run(run, other, overwrite=True)["base"]["batch_size"] == 3
     trained = run.train_summary.stat().st_mtime_ns
-    results = run_all(run, recipe_of(run), overwrite=True)
-    assert results["eval"]["adapter"]["adapter"] == str(run.adapter)  # the last one again, as asked for
+    results = run_all(run, recipe, overwrite=True)
+    assert results["eval"]["base"]["batch_size"] == recipe.eval.batch_size != 3
     assert run.train_summary.stat().st_mtime_ns == trained
