@@ -26,7 +26,7 @@ class HubServer:
     """Repositories by name. `faults` gives a name one of private, gated, forbidden, bad-token, limited,
     broken, slow, cut (weights break off half-way), vast (the listing claims a petabyte)."""
 
-    models: dict[str, Path]
+    models: dict[str, Path] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
@@ -34,6 +34,8 @@ class HubServer:
     """Old names that redirect to new ones, as gpt2 does to openai-community/gpt2."""
     cdn_tokens: set[str] = field(default_factory=set)
     slow_s: float = 30.0
+    datasets: dict[str, Path] = field(default_factory=dict)
+    """Repositories of datasets, with the same faults."""
 
     def __enter__(self) -> "HubServer":
         hub = self
@@ -53,6 +55,15 @@ class HubServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    @property
+    def repositories(self) -> dict[str, str]:
+        """Every name with its kind, as both stand in addresses."""
+        return {**dict.fromkeys(self.models, "models"), **dict.fromkeys(self.datasets, "datasets")}
+
+    def folder(self, name: str) -> Path:
+        """Where a repository's files lie."""
+        return {**self.models, **self.datasets}[name]
 
     @property
     def url(self) -> str:
@@ -90,8 +101,9 @@ class _Handler(BaseHTTPRequestHandler):
                 if path == prefix or path.startswith(f"{prefix}/"):
                     self._redirect(307, self.path.replace(old, new, 1), {})
                     return
-        for name in sorted(hub.models, key=len, reverse=True):
-            for prefix, answer in ((f"/api/models/{name}", self._api), (f"/{name}/resolve/", self._file)):
+        for name, kind in sorted(hub.repositories.items(), key=lambda one: len(one[0]), reverse=True):
+            files = f"/{name}/resolve/" if kind == "models" else f"/datasets/{name}/resolve/"
+            for prefix, answer in ((f"/api/{kind}/{name}", self._api), (files, self._file)):
                 if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
                     with _hanging_up_is_fine():
                         answer(name, path[len(prefix) :].strip("/"), body)
@@ -122,10 +134,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif (revision := rest.removeprefix("revision/") or "main") not in REVISIONS:
             self._refuse(404, "RevisionNotFound", body)
         else:
-            files = sorted(path for path in hub.models[name].rglob("*") if path.is_file())
+            folder = hub.folder(name)
+            files = sorted(path for path in folder.rglob("*") if path.is_file())
             siblings = [
                 {
-                    "rfilename": path.relative_to(hub.models[name]).as_posix(),
+                    "rfilename": path.relative_to(folder).as_posix(),
                     "size": 10**15 if fault == "vast" else path.stat().st_size,
                     "blobId": _etag(path),
                 }
@@ -139,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, name: str, rest: str, body: bool) -> None:
         fault = self.server_of.faults.get(name)
         revision, _, filename = rest.partition("/")
-        path = self.server_of.models[name] / filename
+        path = self.server_of.folder(name) / filename
         if fault == "gated":
             self._refuse(401, "GatedRepo", body)
         elif revision not in REVISIONS:
@@ -155,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_file(name, filename, body, {"X-Repo-Commit": REVISIONS[revision]})
 
     def _send_file(self, name: str, filename: str, body: bool, headers: dict[str, str] | None = None) -> None:
-        path = self.server_of.models[name] / filename
+        path = self.server_of.folder(name) / filename
         content = path.read_bytes()
         self.send_response(200)
         self.send_header("ETag", f'"{_etag(path)}"')

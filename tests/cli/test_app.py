@@ -1,6 +1,7 @@
 """What all commands share: paths in the home folder, suggested commands, output that nobody reads."""
 
 import io
+import json
 import os
 import shlex
 import shutil
@@ -102,3 +103,13 @@ def test_a_closed_pipe_leaves_no_word_behind(arguments: list[str], tmp_path: Pat
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("given", [["eval", "--json", "--bogus"], ["train", "--json"]])
+def test_wrong_usage_with_json_is_an_error_object_too(
+    given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(given)
+    assert stopped.value.code == 2
+    assert json.loads(capsys.readouterr().out)["error"]["type"] == "UsageError"

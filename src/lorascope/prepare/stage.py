@@ -22,6 +22,7 @@ from lorascope.prepare.lengths import resolve_max_length
 from lorascope.prepare.origin import Origin, open_origin
 from lorascope.prepare.parallel import work_through
 from lorascope.prepare.read import BadRow
+from lorascope.prepare.read.opening import open_source
 from lorascope.prepare.settled import Settled, settle
 from lorascope.prepare.shapes.columns import Columns
 from lorascope.prepare.staged import StagedFile
@@ -34,7 +35,6 @@ from lorascope.run.commit import (
     is_leftover,
     make_folder,
     remove_leftovers,
-    sha256_of,
     write_json,
 )
 from lorascope.run.folder import RunFolder
@@ -85,7 +85,7 @@ def prepare_run(
     source = _source(recipe)
     origins = _open(source, recipe, observer)
     tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
-    inputs = _inputs(recipe, source, tokenizer)
+    inputs = _inputs(recipe, origins, tokenizer)
     if is_up_to_date(run, inputs, overwrite=overwrite):
         observer.note("prepare is up to date")
         return read_json(run.prepare_report)
@@ -123,6 +123,11 @@ def _into(
         forced_N = np.concatenate([_forced(one, len(own)) for one, own in zip(origins, facts, strict=True)])
         context = base_context_length(recipe.base.id, revision=recipe.base.revision)
         max_length = resolve_max_length(recipe.prepare.max_length, whole.num_tokens_N, context)
+        asked = recipe.prepare.max_length
+        if isinstance(asked, int) and asked > max_length:
+            observer.note(
+                f"prepare.max_length is {max_length:,} and not {asked:,}: so many tokens fit the base"
+            )
         _refuse_all_too_long(origins, facts, max_length)
         settled = settle(whole, forced_N, recipe.prepare, max_length=max_length, seed=recipe.seed)
         report = report_of(origins, accounts, whole, settled, staged, template)
@@ -276,8 +281,8 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     return {"base": recipe.base.id, "seed": recipe.seed, "prepare": values["prepare"]}
 
 
-def _inputs(recipe: Recipe, source: _Source, tokenizer: Any) -> StageInputs:
-    hashes = {"data": sha256_of(source.data), "tokenizer": tokenizer_fingerprint(tokenizer)}
-    if source.validation:
-        hashes["validation"] = sha256_of(source.validation)
+def _inputs(recipe: Recipe, origins: Sequence[Origin], tokenizer: Any) -> StageInputs:
+    hashes = {"data": open_source(origins[0].path).sha256(), "tokenizer": tokenizer_fingerprint(tokenizer)}
+    for origin in origins[1:]:
+        hashes["validation"] = open_source(origin.path).sha256()
     return StageInputs(stage="prepare", settings=_settings(recipe), hashes=hashes)
