@@ -15,6 +15,7 @@ from lorascope.run.progress import SILENT, Observer
 from lorascope.run.recipe import make_recipe, with_overrides
 
 if TYPE_CHECKING:
+    from lorascope.lm.pair import Pair
     from lorascope.lm.template import Template
     from lorascope.run.dataset import Example
     from lorascope.run.sections import Recipe
@@ -64,18 +65,11 @@ def eval_without_run(
         {"base": ..., "adapter": ...} as of `eval.stage.eval_run`.
     """
     from lorascope.eval.stage import Work, evaluate_pair
-    from lorascope.lm.pair import load_pair
 
     recipe = make_recipe(with_overrides({"base": base, "data": str(data)}, settings), "command line")
     measured = _measured(data, recipe, recipe.eval.split, observer)
     _say_what_is_left_out(measured, observer)
-    pair = load_pair(
-        base,
-        adapter,
-        revision=recipe.base.revision,
-        precision=recipe.eval.precision,
-        expected_base=recorded_base(adapter),
-    )
+    pair = _pair(recipe, adapter)
     work = Work(
         examples=measured.examples,
         texts=measured.texts,
@@ -118,19 +112,12 @@ def compare_without_run(
     from lorascope.compare.prompts import read_prompts
     from lorascope.compare.record import write_compared
     from lorascope.compare.stage import Work, compare_pair
-    from lorascope.lm.pair import load_pair
     from lorascope.run.commit import committed_folder
 
     recipe = make_recipe(with_overrides({"base": base, "data": str(data or "-")}, settings), "command line")
     if prompts is not None:
         read_prompts(prompts)
-    pair = load_pair(
-        base,
-        adapter,
-        revision=recipe.base.revision,
-        precision=recipe.eval.precision,
-        expected_base=recorded_base(adapter),
-    )
+    pair = _pair(recipe, adapter)
     template, origin = find_template(recipe.prepare.template, pair.adapter, pair.tokenizer)
     section = recipe.compare
     measured = None
@@ -155,6 +142,18 @@ def compare_without_run(
         with committed_folder(out, replace=overwrite) as staged:
             write_compared(staged, compared)
     return {**compared.report, "generations": compared.generations}
+
+
+def _pair(recipe: "Recipe", adapter: str | None) -> "Pair":
+    from lorascope.lm.pair import load_pair
+
+    return load_pair(
+        recipe.base.id,
+        adapter,
+        revision=recipe.base.revision,
+        precision=recipe.eval.precision,
+        expected_base=recorded_base(adapter),
+    )
 
 
 def _measured(data: Path, recipe: "Recipe", split: str, observer: Observer) -> _Measured:

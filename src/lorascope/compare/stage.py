@@ -28,14 +28,13 @@ from lorascope.run.commit import committed_folder, sha256_of
 from lorascope.run.current import store_sections
 from lorascope.run.dataset import Example, load_examples
 from lorascope.run.folder import RunFolder
-from lorascope.run.lineage import adapter_hash, prepared_data, trained_adapter
+from lorascope.run.lineage import adapter_hash, prepared_data, trained_adapter, trained_base
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import (
     Overwrite,
     StageClock,
     StageInputs,
     is_up_to_date,
-    read_provenance,
     record_stage,
 )
 from lorascope.run.records import read_json
@@ -112,7 +111,7 @@ def compare_run(
         folder,
         revision=recipe.base.revision,
         precision=recipe.eval.precision,
-        expected_base=read_provenance(run)["stages"].get("train", {}).get("base_sha256"),
+        expected_base=trained_base(run),
     )
     work = Work(
         examples=examples,

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from lorascope.diagnose.series import Series, make_series
 from lorascope.errors import RunError, command, explain
 from lorascope.run.folder import RunFolder, require
-from lorascope.run.lineage import adapter_hash
-from lorascope.run.provenance import read_provenance
+from lorascope.run.lineage import adapter_hash, trained_dataset
+from lorascope.run.provenance import stage_record
 from lorascope.run.records import EvalRecord, StepRecord, read_evals, read_json, read_steps
 
 Json = dict[str, Any]
@@ -113,7 +113,7 @@ def read_evidence(run: RunFolder) -> Evidence:
         state=state,
         steps=steps,
         evals=evals,
-        trained_on=read_provenance(run)["stages"].get("train", {}).get("inputs", {}).get("dataset"),
+        trained_on=trained_dataset(run),
         failure=failure,
         summary=summary,
         prepare=_maybe(run.prepare_report),
@@ -131,7 +131,7 @@ def _maybe(path: Path) -> Json | None:
 def _rescored(run: RunFolder) -> Json | None:
     """What eval measured, unless it was another adapter than the run's last."""
     measured = run.stage("eval") / "adapter.json"
-    seen = read_provenance(run)["stages"].get("eval", {}).get("inputs", {}).get("adapter")
+    seen = stage_record(run, "eval").get("inputs", {}).get("adapter")
     if not run.adapter.is_dir() or not measured.is_file() or seen != adapter_hash(run.adapter):
         return None
     return read_json(measured)

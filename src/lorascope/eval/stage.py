@@ -20,14 +20,13 @@ from lorascope.run.commit import committed_folder, write_json
 from lorascope.run.current import store_sections
 from lorascope.run.dataset import IGNORE, Example, load_examples
 from lorascope.run.folder import RunFolder
-from lorascope.run.lineage import adapter_hash, prepared_data, trained_adapter
+from lorascope.run.lineage import adapter_hash, prepared_data, trained_adapter, trained_base
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import (
     Overwrite,
     StageClock,
     StageInputs,
     is_up_to_date,
-    read_provenance,
     record_stage,
 )
 from lorascope.run.records import read_json
@@ -110,13 +109,12 @@ def eval_run(
     examples, _ = load_examples(run.dataset, recipe.eval.split)
     texts = {text.example_id: text for text in read_texts(run.examples)}
     _refuse_unknown_columns(recipe.eval.group_by, texts)
-    trained = read_provenance(run)["stages"].get("train", {})
     pair = load_pair(
         recipe.base.id,
         folder,
         revision=recipe.base.revision,
         precision=recipe.eval.precision,
-        expected_base=trained.get("base_sha256"),
+        expected_base=trained_base(run),
     )
     work = Work(
         examples=examples,

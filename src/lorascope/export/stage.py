@@ -35,14 +35,14 @@ from lorascope.lm.template_record import load_template
 from lorascope.run.commit import committed_folder, folder_problem, write_json, write_text
 from lorascope.run.dataset import load_examples, load_splits
 from lorascope.run.folder import RunFolder
-from lorascope.run.lineage import adapter_hash, prepared_data, trained_adapter
+from lorascope.run.lineage import adapter_hash, prepared_data, trained_adapter, trained_base
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import (
     Overwrite,
     StageClock,
     StageInputs,
-    read_provenance,
     record_stage,
+    stage_record,
     versions,
 )
 from lorascope.run.records import read_json
@@ -91,8 +91,7 @@ def export_run(
         observer.note("export is up to date")
         _record(run, inputs, earlier, clock)
         return earlier
-    trained = read_provenance(run)["stages"].get("train", {})
-    pair = load_for_merge(recipe.base, folder, trained.get("base_sha256"))
+    pair = load_for_merge(recipe.base, folder, trained_base(run))
     template = load_template(run.template, pair.tokenizer)
     weights = num_weights(pair.model)
     refuse_full_disk(merged, weights * _BYTES[dtype])
@@ -279,7 +278,6 @@ def _rows(run: RunFolder, recipe: Recipe, vocabulary: int) -> ProofRows:
 def _card_facts(
     run: RunFolder, recipe: Recipe, pair: Pair, template: Any, lora: dict[str, Any], report: dict[str, Any]
 ) -> CardFacts:
-    stages = read_provenance(run)["stages"]
     prepared = read_json(run.prepare_report)
     return CardFacts(
         name=_place(report["target"]).name,
@@ -287,22 +285,22 @@ def _card_facts(
         base_sha256=pair.base_sha256,
         data={
             "file": prepared["file"],
-            "sha256": stages.get("prepare", {}).get("inputs", {}).get("data"),
+            "sha256": stage_record(run, "prepare").get("inputs", {}).get("data"),
             "splits": prepared["splits"],
         },
         lora=lora,
-        train=stages.get("train", {}).get("resolved", {}).get("train", {}),
+        train=stage_record(run, "train").get("resolved", {}).get("train", {}),
         template=template,
         report=report,
-        measured=_measured(run, stages, report["adapter_sha256"]),
+        measured=_measured(run, report["adapter_sha256"]),
         version=str(versions()["lorascope"]),
     )
 
 
-def _measured(run: RunFolder, stages: dict[str, Any], adapter_sha256: str) -> dict[str, Any] | None:
+def _measured(run: RunFolder, adapter_sha256: str) -> dict[str, Any] | None:
     """What eval found, if it was this very adapter that it looked at."""
     folder = run.stage("eval")
-    same = stages.get("eval", {}).get("inputs", {}).get("adapter") == adapter_sha256
+    same = stage_record(run, "eval").get("inputs", {}).get("adapter") == adapter_sha256
     if not same or not (folder / "adapter.json").is_file():
         return None
     return {"base": read_json(folder / "base.json"), "adapter": read_json(folder / "adapter.json")}

@@ -54,7 +54,9 @@ class Chat:
         Raises:
             TemplateRefusal: The template refuses it, or starts an answer otherwise than generation would.
         """
-        lead, answers = self.prompt_segments(messages[: learnt[-1]], tools), 0
+        last = learnt[-1]
+        prompt = self._rendered(messages[:last], tools, generate=True)
+        lead, answers = self._cut(prompt, messages[:last], tools), 0
         places = [turn for turn, message in enumerate(messages) if message.role == "assistant"]
         if len(learnt) > 1 and not any(segment.is_answer for segment in lead):
             return [
@@ -64,14 +66,16 @@ class Chat:
         for segment in lead:
             marked.append(replace(segment, is_target=segment.is_answer and places[answers] in learnt))
             answers += segment.is_answer
-        return [[*marked, self._answer(messages, learnt[-1], tools)]]
+        return [[*marked, self._answer(messages, last, tools, prompt)]]
 
     def prompt_segments(self, messages: Sequence[Message], tools: str) -> list[Segment]:
         """Cut the prompt at its answers, so that its ids do not depend on where it ends.
 
         One segment where the template rewrites earlier turns: then a prompt is not the beginning of another.
         """
-        prompt = self._rendered(messages, tools, generate=True)
+        return self._cut(self._rendered(messages, tools, generate=True), messages, tools)
+
+    def _cut(self, prompt: str, messages: Sequence[Message], tools: str) -> list[Segment]:
         if not self._ends_turns:  # then an answer in mid-conversation has no stop token to learn
             return [Segment(prompt)]
         segments: list[Segment] = []
@@ -88,8 +92,10 @@ class Chat:
                 done = before + answer
         return [*segments, Segment(prompt[len(done) :])] if prompt.startswith(done) else [Segment(prompt)]
 
-    def _answer(self, messages: Sequence[Message], turn: int, tools: str) -> Segment:
-        return Segment(self._turn(messages, turn, tools)[1], is_answer=True, is_target=True)
+    def _answer(
+        self, messages: Sequence[Message], turn: int, tools: str, prompt: str | None = None
+    ) -> Segment:
+        return Segment(self._turn(messages, turn, tools, prompt)[1], is_answer=True, is_target=True)
 
     def fits(self, messages: Sequence[Message], tools: str, learnt: Sequence[int]) -> bool:
         """Whether the template expresses a conversation."""
@@ -98,9 +104,12 @@ class Chat:
         except TemplateRefusal:
             return False
 
-    def _turn(self, messages: Sequence[Message], turn: int, tools: str) -> tuple[str, str]:
-        """Prompt and answer of one turn."""
-        prompt = self._rendered(messages[:turn], tools, generate=True)
+    def _turn(
+        self, messages: Sequence[Message], turn: int, tools: str, prompt: str | None = None
+    ) -> tuple[str, str]:
+        """Prompt and answer of one turn; the prompt is rendered here where it was not before."""
+        if prompt is None:
+            prompt = self._rendered(messages[:turn], tools, generate=True)
         full = self._rendered(messages[: turn + 1], tools, generate=False).removesuffix(self._closing)
         if not full.startswith(prompt):
             opening = prompt[_common_length(prompt, full) :]

@@ -6,12 +6,12 @@ from itertools import chain, islice
 from pathlib import Path
 
 from lorascope.errors import DataError, explain
-from lorascope.prepare.read import BadRow, SourceRow, read_rows, unusual_delimiter
-from lorascope.prepare.shapes.columns import Columns
+from lorascope.prepare.read import BadRow, Source, SourceRow, open_whole
 from lorascope.prepare.shapes.conversation import Conversation, conversations_of
 from lorascope.prepare.shapes.detect import find_shape
 from lorascope.prepare.shapes.shape import Shape
 from lorascope.run.progress import Observer
+from lorascope.run.sections import ColumnsSection
 
 _ROWS_TO_DETECT = 200
 
@@ -22,6 +22,7 @@ class Origin:
 
     Attributes:
         path: Where it is.
+        source: The same, opened.
         file: What it is called in example ids.
         shape: What its rows are.
         first: Its first rows.
@@ -31,6 +32,7 @@ class Origin:
     """
 
     path: Path
+    source: Source
     file: str
     shape: Shape
     first: Sequence[SourceRow | BadRow]
@@ -58,7 +60,7 @@ def open_origin(
     observer: Observer,
     *,
     named: str = "auto",
-    columns: Columns | None = None,
+    columns: ColumnsSection | None = None,
     file: str | None = None,
     split: str | None = None,
 ) -> Origin:
@@ -76,10 +78,10 @@ def open_origin(
         DataError: It cannot be read, holds no rows, or its columns are not known.
         ConfigError: The format or a column that was named does not fit it.
     """
-    rows = read_rows(path)
-    delimiter = unusual_delimiter(path)
-    if delimiter:
-        observer.note(f"note: the columns of {path.name} are separated by {delimiter}, and read so")
+    source = open_whole(path)
+    for note in source.notes:
+        observer.note(f"note: {note}")
+    rows = source.rows()
     first = list(islice(rows, _ROWS_TO_DETECT))
     if not first:
         raise DataError(
@@ -97,6 +99,7 @@ def open_origin(
     names = {str(name) for value in good if isinstance(value, dict) for name in value}
     return Origin(
         path=path,
+        source=source,
         file=file or path.name,
         shape=shape,
         first=first,

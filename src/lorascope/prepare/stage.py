@@ -22,9 +22,7 @@ from lorascope.prepare.lengths import resolve_max_length
 from lorascope.prepare.origin import Origin, open_origin
 from lorascope.prepare.parallel import work_through
 from lorascope.prepare.read import BadRow
-from lorascope.prepare.read.opening import open_source
 from lorascope.prepare.settled import Settled, settle
-from lorascope.prepare.shapes.columns import Columns
 from lorascope.prepare.staged import StagedFile
 from lorascope.prepare.summary import report_of
 from lorascope.prepare.write import write_dropped, write_examples
@@ -161,8 +159,7 @@ def _read_through(
 
 def _open(source: _Source, recipe: Recipe, observer: Observer) -> list[Origin]:
     named = recipe.prepare.format
-    section = recipe.prepare.columns
-    columns = None if section is None else Columns(**section.model_dump())
+    columns = recipe.prepare.columns
     origins = [open_origin(source.data, observer, named=named, columns=columns)]
     own = source.validation
     if own is not None:
@@ -282,7 +279,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def _inputs(recipe: Recipe, origins: Sequence[Origin], tokenizer: Any) -> StageInputs:
-    hashes = {"data": open_source(origins[0].path).sha256(), "tokenizer": tokenizer_fingerprint(tokenizer)}
+    hashes = {"data": origins[0].source.sha256(), "tokenizer": tokenizer_fingerprint(tokenizer)}
     for origin in origins[1:]:
-        hashes["validation"] = open_source(origin.path).sha256()
+        hashes["validation"] = origin.source.sha256()
     return StageInputs(stage="prepare", settings=_settings(recipe), hashes=hashes)

@@ -12,25 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lorascope.prepare.read import BadRow
-from lorascope.prepare.staged import MESSAGE, StagedFile
+from lorascope.prepare.staged import SCHEMA, StagedFile
 
-_TEXTS = pa.schema(
-    [
-        ("example_id", pa.string()),
-        ("split", pa.string()),
-        ("file", pa.string()),
-        ("line", pa.int64()),
-        ("row", pa.int64()),
-        ("messages", pa.list_(MESSAGE)),
-        ("tools", pa.string()),
-        ("learnt", pa.list_(pa.int32())),
-        ("target_text", pa.string()),
-        ("target_bytes", pa.int64()),
-        ("num_tokens", pa.int32()),
-        ("labels", pa.string()),
-        ("odd", pa.list_(pa.string())),
-    ]
-)
+_TOKENS = ("input_ids", "targets")
+_STAGED = [field for field in SCHEMA if field.name not in _TOKENS]
+_TEXTS = pa.schema([_STAGED[0], pa.field("split", pa.string()), *_STAGED[1:]])
 
 
 def write_examples(folder: Path, staged: StagedFile, masks: Mapping[str, np.ndarray]) -> str:

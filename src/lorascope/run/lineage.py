@@ -7,7 +7,7 @@ from typing import Any
 from lorascope.errors import RunError, command, explain
 from lorascope.run.commit import sha256_of, verify_folder
 from lorascope.run.folder import RunFolder, adapter_of, require
-from lorascope.run.provenance import read_provenance
+from lorascope.run.provenance import stage_record
 from lorascope.run.records import read_json
 
 _LAST_AND_BEST = ("last", "best")
@@ -50,7 +50,7 @@ def trained_adapter(run: RunFolder, which: str) -> Path:
     if which not in _LAST_AND_BEST:
         return folder
     verify_folder(folder)
-    trained = read_provenance(run)["stages"].get("train", {}).get("inputs", {}).get("dataset")
+    trained = trained_dataset(run)
     if trained is not None and trained != read_json(run.prepare_report)["dataset_sha256"]:
         raise RunError(
             explain(
@@ -83,7 +83,18 @@ def recorded_base(adapter: Path | str | None) -> str | None:
     run = RunFolder(folder.resolve().parent.parent)
     if not run.provenance.is_file():
         return None
-    found = read_provenance(run)["stages"].get("train", {}).get("base_sha256")
+    return trained_base(run)
+
+
+def trained_base(run: RunFolder) -> str | None:
+    """Hash of the base that the run was trained on; None where it is not trained."""
+    found = stage_record(run, "train").get("base_sha256")
+    return str(found) if found else None
+
+
+def trained_dataset(run: RunFolder) -> str | None:
+    """Hash of the dataset that the run was trained on; None where it is not trained."""
+    found = stage_record(run, "train").get("inputs", {}).get("dataset")
     return str(found) if found else None
 
 

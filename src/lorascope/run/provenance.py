@@ -104,6 +104,11 @@ def record_stage(
     write_json(run.provenance, provenance)
 
 
+def stage_record(run: RunFolder, stage: str) -> dict[str, Any]:
+    """What `record_stage` wrote of a stage; empty where it is not finished."""
+    return dict(read_provenance(run)["stages"].get(stage, {}))
+
+
 Overwrite = bool | Literal["stale"]
 """May a finished stage be made again? Always, never, or only where its inputs have changed since."""
 
@@ -122,8 +127,8 @@ def is_up_to_date(run: RunFolder, inputs: StageInputs, *, overwrite: Overwrite =
     Raises:
         RunError: It is finished with other inputs and `overwrite` is False; the message says what changed.
     """
-    record = read_provenance(run)["stages"].get(inputs.stage)
-    if record is None or not run.stage(inputs.stage).is_dir() or overwrite is True:
+    record = stage_record(run, inputs.stage)
+    if not record or not run.stage(inputs.stage).is_dir() or overwrite is True:
         return False
     if record.get("manifest_sha256") != _manifest_hash(run, inputs.stage):
         return False  # a kill fell between the folder's commit and this record

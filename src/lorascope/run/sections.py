@@ -71,7 +71,10 @@ class BaseSection(Section):
 
 
 class ColumnsSection(Section):
-    """What the columns of a file stand for; prompt and answer, or messages, or text must be named."""
+    """What the columns of a file stand for; prompt and answer, or messages, or text must be named.
+
+    Their names may be of any language; a dot goes into an object.
+    """
 
     prompt: str | None = None
     """What is asked."""
@@ -102,6 +105,11 @@ class ColumnsSection(Section):
 
     label: str | None = None
     """Whether people liked the answer; rows where they did not are left out."""
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What is named: part to column."""
+        return {part: column for part, column in self.model_dump().items() if column}
 
 
 class PrepareSection(Section):

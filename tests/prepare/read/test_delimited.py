@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lorascope.errors import DataError
-from lorascope.prepare.read import open_source, unusual_delimiter
+from lorascope.prepare.read import open_source
 from lorascope.prepare.read import rows as limits
 
 Read = Callable[..., list[tuple[int, Any]]]
@@ -27,7 +27,8 @@ def test_columns_are_found_whatever_separates_them(
     found = read(text.getvalue(), name)
     assert found == [(2, dict(zip(rows[0], rows[1], strict=True))), (4, dict(zip(*rows[::2], strict=True)))]
     usual = "," if name == "rows.csv" else "\t"
-    assert unusual_delimiter(tmp_path / name) == (None if delimiter == usual else SEPARATED[delimiter])
+    said = f"the columns of {name} are separated by {SEPARATED[delimiter]}, and read so"
+    assert open_source(tmp_path / name).notes == (() if delimiter == usual else (said,))
 
 
 def test_a_header_that_its_kind_can_read_is_read_by_its_kind(read: Read) -> None:
@@ -38,7 +39,7 @@ def test_a_header_that_its_kind_can_read_is_read_by_its_kind(read: Read) -> None
 
 def test_a_single_column_stays_one(read: Read, tmp_path: Path) -> None:
     assert read("text\na;b\n", "rows.csv") == [(2, {"text": "a;b"})]
-    assert unusual_delimiter(tmp_path / "rows.csv") is None
+    assert open_source(tmp_path / "rows.csv").notes == ()
 
 
 @pytest.mark.parametrize(("name", "mark"), [("rows.csv", ","), ("rows.tsv", "\t")])

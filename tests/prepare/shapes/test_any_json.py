@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from lorascope.errors import DataError
 from lorascope.prepare.read import BadRow, SourceRow
-from lorascope.prepare.shapes.columns import Columns
 from lorascope.prepare.shapes.conversation import Conversation, conversations_of
 from lorascope.prepare.shapes.detect import detect, find_shape
 from lorascope.prepare.shapes.shape import NotChosen, Shape
 from lorascope.prepare.shapes.signals import SIGNALS
 from lorascope.run.message import ROLES, as_record, message_of
+from lorascope.run.sections import ColumnsSection
 
 USER = {"role": "user", "content": "a"}
 GOOD = {"role": "assistant", "content": "b"}
@@ -44,7 +44,7 @@ SHAPES = {name: detect([row], "x") for name, row in ROWS.items()}
 SHAPES["named"] = find_shape(
     [{"p": {"q": "a"}, "c": "", "r": "", "a": "b"}],
     "x",
-    columns=Columns(prompt="p.q", context="c", reasoning="r", answer="a"),
+    columns=ColumnsSection(prompt="p.q", context="c", reasoning="r", answer="a"),
 )
 
 TEXTS = st.one_of(

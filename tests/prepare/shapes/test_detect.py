@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from lorascope.errors import ConfigError, DataError
-from lorascope.prepare.shapes.columns import Columns
 from lorascope.prepare.shapes.detect import FAMILIES, detect, find_shape, shape_named
 from lorascope.run.recipe import with_overrides
+from lorascope.run.sections import ColumnsSection
 
 ALPACA = {"instruction": "a", "output": "b"}
 MESSAGES = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
@@ -38,7 +38,7 @@ def test_the_setting_that_is_proposed_works() -> None:
     option, setting = shlex.split(refusal(rows).partition("perhaps: ")[2])
     assert option == "--set"
     named = with_overrides({}, [setting])["prepare"]["columns"]
-    shape = find_shape(rows, "rows.json", columns=Columns(**named))
+    shape = find_shape(rows, "rows.json", columns=ColumnsSection(**named))
     assert shape.read(rows[0]) != ["missing_prompt"]
     assert not isinstance(shape.read(rows[0])[0], str)
 
@@ -100,21 +100,25 @@ def test_a_shape_that_the_rows_are_not_of_is_refused_with_what_it_needs(name: st
 def test_a_column_that_is_not_there_is_answered_with_the_nearest() -> None:
     with pytest.raises(ConfigError) as caught:
         find_shape(
-            [{"question": "a", "answer": "b"}], "x", columns=Columns(prompt="questoin", answer="answer")
+            [{"question": "a", "answer": "b"}],
+            "x",
+            columns=ColumnsSection(prompt="questoin", answer="answer"),
         )
     assert 'prepare.columns: prompt: there is no column "questoin"' in caught.value.message
     assert 'did you mean "question"?' in caught.value.message
 
 
-@pytest.mark.parametrize("columns", [Columns(), Columns(prompt="question"), Columns(answer="answer")])
-def test_columns_that_do_not_say_what_is_learnt_are_refused(columns: Columns) -> None:
+@pytest.mark.parametrize(
+    "columns", [ColumnsSection(), ColumnsSection(prompt="question"), ColumnsSection(answer="answer")]
+)
+def test_columns_that_do_not_say_what_is_learnt_are_refused(columns: ColumnsSection) -> None:
     with pytest.raises(ConfigError, match="does not say what is learnt"):
         find_shape([{"question": "a", "answer": "b"}], "x", columns=columns)
 
 
 def test_the_user_may_name_the_column_of_messages() -> None:
     row = {"talk": json.dumps(MESSAGES["messages"]), "abilities": [{"name": "f"}], "say": "be brief"}
-    columns = Columns(messages="talk", tools="abilities", system="say")
+    columns = ColumnsSection(messages="talk", tools="abilities", system="say")
     (found,) = find_shape([row], "x", columns=columns).read(row)
     assert not isinstance(found, str)
     assert [message.role for message in found.messages] == ["system", "user", "assistant"]  # type: ignore[union-attr]

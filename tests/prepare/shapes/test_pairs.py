@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from lorascope.prepare.shapes.columns import Columns
 from lorascope.prepare.shapes.detect import detect, find_shape
 from lorascope.prepare.shapes.shape import Part, Turns
 from lorascope.run.message import Message
+from lorascope.run.sections import ColumnsSection
 
 Said = Callable[..., list[tuple[str, str]]]
 
@@ -163,7 +163,9 @@ def test_a_text_that_repeats_the_row_is_named_and_not_read() -> None:
 
 def test_columns_of_any_name_are_read_as_the_user_says(read: Callable[..., Part]) -> None:
     rows = [{"question": "Who?", "schema": "(Person)", "cypher": "MATCH", "why": "so", "who": "a poet"}]
-    columns = Columns(prompt="question", context="schema", answer="cypher", reasoning="why", system="who")
+    columns = ColumnsSection(
+        prompt="question", context="schema", answer="cypher", reasoning="why", system="who"
+    )
     shape = find_shape(rows, "rows.json", columns=columns)
     assert shape.read(rows[0]) == [
         Turns(
@@ -177,7 +179,7 @@ def test_columns_of_any_name_are_read_as_the_user_says(read: Callable[..., Part]
     assert shape.described == ("prompts and answers, columns as named (who, question, schema, why, cypher)")
     assert shape.read({**rows[0], "cypher": ""}) == ["empty_cypher"]
     nested = [{"translation": {"en": "sea", "de": "Meer"}}]
-    columns = Columns(prompt="translation.en", answer="translation.de")
+    columns = ColumnsSection(prompt="translation.en", answer="translation.de")
     (found,) = find_shape(nested, "rows.json", columns=columns).read(nested[0])
     assert isinstance(found, Turns)
     assert [message.content for message in found.messages] == ["sea", "Meer"]

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 
 from lorascope.errors import DataError
-from lorascope.prepare.shapes.columns import Columns
 from lorascope.prepare.shapes.detect import detect, find_shape, shape_named
 from lorascope.prepare.shapes.shape import Part, Turns
 from lorascope.run.message import Message
+from lorascope.run.sections import ColumnsSection
 
 PLAIN = Turns(messages=(Message(role="text", content="The sea."),))
 
@@ -56,7 +56,7 @@ def test_rows_that_are_texts_are_read_only_where_the_user_says_so() -> None:
 
 def test_the_user_may_name_the_column_of_text() -> None:
     rows = [{"body": "The sea.", "text": "another " * 50}]
-    assert find_shape(rows, "rows.json", columns=Columns(text="body")).read(rows[0]) == [PLAIN]
+    assert find_shape(rows, "rows.json", columns=ColumnsSection(text="body")).read(rows[0]) == [PLAIN]
 
 
 def test_signals_of_a_plain_text_are_kept(read: Callable[..., Part]) -> None:

@@ -15,10 +15,10 @@ import pytest
 
 from lorascope.errors import DataError
 from lorascope.prepare.read import BadRow, SourceRow
-from lorascope.prepare.shapes.columns import Columns
 from lorascope.prepare.shapes.conversation import Conversation, conversations_of
 from lorascope.prepare.shapes.detect import detect, find_shape
 from lorascope.prepare.shapes.shape import NotChosen
+from lorascope.run.sections import ColumnsSection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Expected:
     num_rejected: int = 0
     num_unanswered: int = 0
     odd: dict[str, int] | None = field(default_factory=dict)  # None: counted in a test of its own
-    columns: Columns | None = None
+    columns: ColumnsSection | None = None
 
 
 ALPACA = "Alpaca rows (instruction, input, output)"
@@ -78,7 +78,7 @@ FILES = {
     "text2cypher_parquet.parquet": Expected(
         shape="pairs",
         described="prompts and answers, columns as named (question, schema, cypher)",
-        columns=Columns(prompt="question", context="schema", answer="cypher"),
+        columns=ColumnsSection(prompt="question", context="schema", answer="cypher"),
     ),
     "fastchat_sharegpt.json": Expected(shape="sharegpt", described=SHAREGPT),
     # The manifest counts the 12 turns of its one object; the first answer of them is empty.

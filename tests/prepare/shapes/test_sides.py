@@ -1,9 +1,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from lorascope.prepare.shapes.columns import Columns
 from lorascope.prepare.shapes.detect import detect, find_shape
 from lorascope.prepare.shapes.shape import Part, Turns
+from lorascope.run.sections import ColumnsSection
 
 
 def turn(role: str, content: str) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def test_a_side_that_is_none_has_its_reason(reason: Callable[..., str]) -> None:
 
 def test_columns_as_named_may_hold_turns() -> None:
     row = {"given": [turn("user", "a")], "wanted": [turn("assistant", "b")]}
-    shape = find_shape([row], "rows.json", columns=Columns(prompt="given", answer="wanted"))
+    shape = find_shape([row], "rows.json", columns=ColumnsSection(prompt="given", answer="wanted"))
     (found,) = shape.read(row)
     assert isinstance(found, Turns)
     assert [message.content for message in found.messages] == ["a", "b"]

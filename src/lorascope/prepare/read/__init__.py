@@ -4,8 +4,7 @@
 processes can read it, and `Source.rows` reads it here.
 """
 
-from lorascope.prepare.read.delimited import delimiter_of, unusual_delimiter
-from lorascope.prepare.read.opening import open_source, read_rows
+from lorascope.prepare.read.opening import open_source, open_whole, read_rows
 from lorascope.prepare.read.rows import BadRow, Row, SourceRow, excerpt_of
 from lorascope.prepare.read.source import Chunk, Source
 
@@ -15,9 +14,8 @@ __all__ = [
     "Row",
     "Source",
     "SourceRow",
-    "delimiter_of",
     "excerpt_of",
     "open_source",
+    "open_whole",
     "read_rows",
-    "unusual_delimiter",
 ]

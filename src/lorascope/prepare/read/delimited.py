@@ -12,7 +12,7 @@ from lorascope.prepare.read.compressed import SUFFIXES
 from lorascope.prepare.read.faults import unreadable
 from lorascope.prepare.read.header import has_header, names_of
 from lorascope.prepare.read.rows import BadRow, Content, Row, SourceRow, excerpt_of, in_contents
-from lorascope.prepare.read.stream import Stream, text_stream
+from lorascope.prepare.read.stream import Stream
 
 _TAB = "\t"
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -102,24 +102,6 @@ def usual_delimiter(path: Path) -> str | None:
     """What separates columns by a file's name: a tab in .tsv, a comma in .csv; None for another kind."""
     suffixes = [suffix for suffix in path.suffixes if suffix.lower() not in SUFFIXES]
     return {".tsv": _TAB, ".tab": _TAB, ".csv": ","}.get(suffixes[-1].lower() if suffixes else "")
-
-
-def delimiter_of(path: Path) -> str:
-    """Say what separates the columns of a CSV or TSV file.
-
-    The file's kind decides, a comma or a tab, unless its header is a single column under it; then the one of
-    comma, semicolon, tab and bar that makes most columns of the header.
-    """
-    return _delimiter(text_stream(path), usual_delimiter(path) or ",")
-
-
-def unusual_delimiter(path: Path) -> str | None:
-    """Name what separates the columns of a CSV or TSV file where it is not what its name promises."""
-    usual = usual_delimiter(path)
-    if usual is None:
-        return None
-    found = delimiter_of(path)
-    return None if found == usual else _DELIMITERS.get(found, found)
 
 
 def _delimiter(stream: Stream, usual: str) -> str:

@@ -60,14 +60,11 @@ def open_source(
     return _source(path.resolve().name, files, key, header, listing.notes)
 
 
-def read_rows(path: str | Path) -> Iterator[Row]:
-    """Read the rows of a source that has no splits.
+def open_whole(path: str | Path) -> Source:
+    """Open a source that has no splits, so that all its rows can be read as one.
 
     Args:
         path: As in `open_source`.
-
-    Yields:
-        Rows and bad rows, in order.
 
     Raises:
         DataError: It cannot be opened, or has several splits.
@@ -82,7 +79,12 @@ def read_rows(path: str | Path) -> Iterator[Row]:
                 fix=f"name the split to read: {', '.join(source.splits)}",
             )
         )
-    return source.rows()
+    return source
+
+
+def read_rows(path: str | Path) -> Iterator[Row]:
+    """Read the rows, good and bad, of a source that has no splits. Raises as `open_whole`."""
+    return open_whole(path).rows()
 
 
 def _from_hub(

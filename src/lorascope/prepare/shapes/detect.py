@@ -9,7 +9,6 @@ from typing import Any
 from lorascope.errors import ConfigError, DataError, explain, nearest
 from lorascope.prepare.read import excerpt_of
 from lorascope.prepare.shapes.chat import ChatColumns, as_messages, as_sharegpt, read_chat
-from lorascope.prepare.shapes.columns import Columns
 from lorascope.prepare.shapes.guess import as_setting, best_guess
 from lorascope.prepare.shapes.nested import as_intents, as_seed_tasks
 from lorascope.prepare.shapes.pairs import as_alpaca, as_pairs, pair_shape
@@ -20,6 +19,7 @@ from lorascope.prepare.shapes.shape import Shape
 from lorascope.prepare.shapes.sides import sides_shape
 from lorascope.prepare.shapes.squad import as_squad
 from lorascope.prepare.shapes.turn_lists import as_turn_lists
+from lorascope.run.sections import ColumnsSection
 
 Recogniser = Callable[[Profile], Shape | None]
 
@@ -42,7 +42,7 @@ _EXCERPT = 30
 
 
 def find_shape(
-    rows: Iterable[Any], where: str, *, named: str = "auto", columns: Columns | None = None
+    rows: Iterable[Any], where: str, *, named: str = "auto", columns: ColumnsSection | None = None
 ) -> Shape:
     """Say what the rows of a file are.
 
@@ -122,7 +122,7 @@ def _complete(shape: Shape, profile: Profile) -> Shape:
     return shape.with_columns_beside(redundant=profile.redundant(read), media=media)
 
 
-def _shape_of_columns(profile: Profile, columns: Columns, where: str) -> Shape:
+def _shape_of_columns(profile: Profile, columns: ColumnsSection, where: str) -> Shape:
     for part, column in columns.named.items():
         if not profile.values(column) and column not in profile.columns:
             raise ConfigError(

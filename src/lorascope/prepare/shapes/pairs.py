@@ -6,7 +6,6 @@ from typing import Any
 
 from lorascope.prepare.shapes.cells import Malformed, columns_in, optional_text_at, text_at, value_at
 from lorascope.prepare.shapes.chat import SYSTEM_COLUMNS, label_at, system_turn
-from lorascope.prepare.shapes.columns import Columns
 from lorascope.prepare.shapes.names import CONTEXTS, INSTRUCTIONS, PAIRS
 from lorascope.prepare.shapes.profile import Profile
 from lorascope.prepare.shapes.shape import NotChosen, Part, Shape
@@ -15,6 +14,7 @@ from lorascope.prepare.shapes.signals import says_no_input
 from lorascope.prepare.shapes.turn import texts_in
 from lorascope.prepare.shapes.turns import exchange, finished
 from lorascope.run.message import Message
+from lorascope.run.sections import ColumnsSection
 
 _TEXT = ("text", "")
 _VALUE = ("text", "number", "bool", "")  # an answer 42 is one that should have been text: said row by row
@@ -44,15 +44,17 @@ def as_pairs(profile: Profile) -> Shape | None:
         prompt, told = profile.find(question, kinds=_SIDE), profile.find(answer, kinds=_SIDE)
         if prompt and told:
             tools = profile.find("tools")
-            return sides_shape(Columns(prompt=prompt, answer=told, system="system", tools=tools or "tools"))
+            return sides_shape(
+                ColumnsSection(prompt=prompt, answer=told, system="system", tools=tools or "tools")
+            )
     return None
 
 
-def _columns(profile: Profile, prompt: str, answer: str, *, default_context: str) -> Columns:
+def _columns(profile: Profile, prompt: str, answer: str, *, default_context: str) -> ColumnsSection:
     """Find what stands beside prompt and answer. What the first rows lack, later ones may have."""
     contexts = [profile.find(name, kinds=_TEXT) for name in (default_context, *CONTEXTS)]
     free = [name for name in contexts if name and name not in (prompt, answer)]
-    return Columns(
+    return ColumnsSection(
         prompt=prompt,
         answer=answer,
         context=free[0] if free else default_context,
@@ -61,7 +63,7 @@ def _columns(profile: Profile, prompt: str, answer: str, *, default_context: str
     )
 
 
-def pair_shape(profile: Profile, columns: Columns, *, name: str, described: str) -> Shape:
+def pair_shape(profile: Profile, columns: ColumnsSection, *, name: str, described: str) -> Shape:
     """The shape of rows with these columns; the words name those that are there."""
     order = ("system", "history", "prompt", "context", "reasoning", "answer", "label")
     there = [columns.named[part] for part in order if columns.named.get(part) in profile.columns]
@@ -73,7 +75,7 @@ def pair_shape(profile: Profile, columns: Columns, *, name: str, described: str)
     )
 
 
-def read_pair(columns: Columns, value: Any) -> list[Part]:
+def read_pair(columns: ColumnsSection, value: Any) -> list[Part]:
     """Read a row with a prompt and an answer."""
     row = columns_in(value)
     if columns.label and not label_at(row, columns.label):

@@ -13,7 +13,6 @@ from lorascope.prepare.shapes.chat import (
     system_turn,
     turns_column,
 )
-from lorascope.prepare.shapes.columns import Columns
 from lorascope.prepare.shapes.names import CHOSEN, PAIRS, PROMPTS, REJECTED
 from lorascope.prepare.shapes.pairs import pair_shape
 from lorascope.prepare.shapes.profile import Profile
@@ -23,6 +22,7 @@ from lorascope.prepare.shapes.tools import tools_in
 from lorascope.prepare.shapes.turn import list_in
 from lorascope.prepare.shapes.turns import finished
 from lorascope.run.message import Message
+from lorascope.run.sections import ColumnsSection
 
 NAME = "preference"
 _SIDE = ("text", "turns", "turn")
@@ -117,7 +117,7 @@ def _judged(profile: Profile) -> Shape | None:
     for question, answer in PAIRS[:2]:  # prompt with completion or response
         prompt, told = profile.find(question, kinds=("text",)), profile.find(answer, kinds=("text",))
         if prompt and told:
-            pair = Columns(prompt=prompt, answer=told, system="system", label=label)
+            pair = ColumnsSection(prompt=prompt, answer=told, system="system", label=label)
             shape = pair_shape(profile, pair, name=NAME, described="judged answers")
             return replace(shape, described=f"{shape.described}: only rows whose {label} is true are learnt")
     return None

@@ -6,12 +6,12 @@ from typing import Any
 
 from lorascope.prepare.shapes.cells import code_of, columns_in, text_at, value_at
 from lorascope.prepare.shapes.chat import label_at, system_turn
-from lorascope.prepare.shapes.columns import Columns
 from lorascope.prepare.shapes.shape import NotChosen, Part, Shape
 from lorascope.prepare.shapes.tools import tools_in
 from lorascope.prepare.shapes.turn import list_in, messages_in, turns_in
 from lorascope.prepare.shapes.turns import finished, not_learnt, only_last_answer
 from lorascope.run.message import Message
+from lorascope.run.sections import ColumnsSection
 
 
 def side_at(row: Mapping[str, Any], column: str, part: str, role: str) -> list[Message]:
@@ -48,7 +48,7 @@ def is_whole(answer: Sequence[Message]) -> bool:
     return next((message.role for message in answer if message.role != "system"), None) == "user"
 
 
-def read_sides(columns: Columns, value: Any) -> list[Part]:
+def read_sides(columns: ColumnsSection, value: Any) -> list[Part]:
     """Read a row whose prompt and answer are turns."""
     row = columns_in(value)
     if columns.label and not label_at(row, columns.label):
@@ -60,7 +60,7 @@ def read_sides(columns: Columns, value: Any) -> list[Part]:
     return [finished(joined_sides(prompt, answer), tools=tools)]
 
 
-def sides_shape(columns: Columns) -> Shape:
+def sides_shape(columns: ColumnsSection) -> Shape:
     """The shape of rows whose prompt and answer are turns, as TRL writes conversational data."""
     return Shape(
         name="pairs",

@@ -25,7 +25,16 @@ def turns_in(value: Any, code: str) -> list[Message]:
         code: How reasons name the column.
 
     Raises:
-        Malformed: missing_, wrong_type_ or empty_ and the code, or what is wrong with one of the turns.
+        Malformed: As of `filled_list_in`, or what is wrong with one of the turns.
+    """
+    return [message for turn in filled_list_in(value, code) for message in messages_in(turn)]
+
+
+def filled_list_in(value: Any, code: str) -> Sequence[Any]:
+    """Read a cell that must hold a list with something in it.
+
+    Raises:
+        Malformed: missing_, wrong_type_ or empty_ and the code.
     """
     if value is None:
         raise Malformed(f"missing_{code}")
@@ -34,7 +43,7 @@ def turns_in(value: Any, code: str) -> list[Message]:
         raise Malformed(f"wrong_type_{code}")
     if not found:
         raise Malformed(f"empty_{code}")
-    return [message for turn in found for message in messages_in(turn)]
+    return found
 
 
 def list_in(value: Any) -> Any:

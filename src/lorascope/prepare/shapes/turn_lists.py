@@ -7,7 +7,7 @@ from lorascope.prepare.shapes.cells import Malformed, code_of, columns_in
 from lorascope.prepare.shapes.names import PAIRS
 from lorascope.prepare.shapes.profile import CHAT_COLUMNS, Profile
 from lorascope.prepare.shapes.shape import Part, Shape
-from lorascope.prepare.shapes.turn import alternating, list_in, texts_in
+from lorascope.prepare.shapes.turn import alternating, filled_list_in, texts_in
 from lorascope.prepare.shapes.turns import finished
 from lorascope.run.message import Message
 
@@ -71,11 +71,4 @@ def _read_two(asked: str, told: str, value: Any) -> list[Part]:
 
 
 def _texts(value: Any, code: str) -> list[str]:
-    if value is None:
-        raise Malformed(f"missing_{code}")
-    found = list_in(value)
-    if not isinstance(found, (list, tuple)):
-        raise Malformed(f"wrong_type_{code}")
-    if not found:
-        raise Malformed(f"empty_{code}")
-    return texts_in(found, code)
+    return texts_in(filled_list_in(value, code), code)
