@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import lorascope
-from lorascope.errors import RunError
+from lorascope.errors import ConfigError, RunError
 
 pytestmark = pytest.mark.end_to_end
 
@@ -112,3 +112,8 @@ def test_stages_run_from_python_one_by_one(
     measured = lorascope.eval(run)
     assert measured.base.num_examples == 10
     assert lorascope.report(run).is_file()
+
+
+def test_a_base_that_is_not_given_is_named(tmp_path: Path, alpaca_rows: Any, write_rows: Any) -> None:
+    with pytest.raises(ConfigError, match="base"):
+        lorascope.prepare(data=write_rows(alpaca_rows(3)), base=None, out=tmp_path / "r")  # type: ignore[arg-type]

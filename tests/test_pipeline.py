@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lorascope.cli.app import main
+from lorascope.cli.run import summary
 from lorascope.errors import RunError
 from lorascope.pipeline import run_all, train_checked
 from lorascope.run.current import recipe_of
@@ -143,6 +144,7 @@ def test_a_run_that_holds_nothing_out_says_what_it_leaves_out_and_goes_on(
     seen = _Notes()
     results = run_all(RunFolder(tmp_path / "out"), recipe, skip=["export"], observer=seen)
     assert "eval" not in results
+    assert not any("base" in line for line in summary(results, tmp_path))  # no table of what was not measured
     assert results["diagnose"]["verdict"] == "not_enough_evidence"
     assert any("eval is left out" in note for note in seen.notes)
     assert "has not been measured" in (tmp_path / "out" / "report.html").read_text()

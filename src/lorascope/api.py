@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.errors import RunError, explain, nearest
-from lorascope.run.current import recipe_of
+from lorascope.run.current import later_sections, recipe_of
 from lorascope.run.folder import RunFolder, adapter_of, command_for, open_run
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.recipe import make_recipe, with_overrides
@@ -193,6 +193,11 @@ class Run:
         return str(summary_fragment(self.folder))
 
 
+def _path_text(value: Any) -> Any:
+    """A path as the recipe writes it; anything else is left to the recipe to refuse."""
+    return str(value) if isinstance(value, Path) else value
+
+
 def _overrides(settings: Settings) -> list[str]:
     return [f"{key}={json.dumps(value, default=str)}" for key, value in settings.items()]
 
@@ -230,7 +235,7 @@ def run(
     """
     from lorascope.pipeline import run_all
 
-    values = with_overrides({"base": str(base), "data": str(data)}, _overrides(settings))
+    values = with_overrides({"base": _path_text(base), "data": _path_text(data)}, _overrides(settings))
     recipe = make_recipe(values, "arguments")
     run_all(RunFolder(Path(out)), recipe, skip=skip, overwrite=overwrite, resume=resume, observer=observer)
     return Run(out)
@@ -248,10 +253,10 @@ def prepare(
     """Turn instruction data into a tokenised dataset; see `run` for the arguments."""
     from lorascope.prepare.stage import prepare_run
 
-    values = with_overrides({"base": str(base), "data": str(data)}, _overrides(settings))
-    prepare_run(
-        RunFolder(Path(out)), make_recipe(values, "arguments"), overwrite=overwrite, observer=observer
-    )
+    folder = RunFolder(Path(out))
+    given = {**later_sections(folder), "base": _path_text(base), "data": _path_text(data)}
+    recipe = make_recipe(with_overrides(given, _overrides(settings)), "arguments")
+    prepare_run(folder, recipe, overwrite=overwrite, observer=observer)
     return Run(out)
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -113,3 +114,28 @@ def test_wrong_usage_with_json_is_an_error_object_too(
         main(given)
     assert stopped.value.code == 2
     assert json.loads(capsys.readouterr().out)["error"]["type"] == "UsageError"
+
+
+# Preparing again, and looking at examples
+
+
+def test_preparing_again_leaves_the_settings_of_later_stages_as_they_are(
+    call: Callable[..., Any], work: Path, alpaca_base: Path
+) -> None:
+    words = ("prepare", "rows.json", "--base", alpaca_base, "--out", "runs/first", "--overwrite")
+    assert call(*words, "--set", "train.learning_rate=0.003", "--set", "lora.rank=4").code == 0
+    assert call(*words, "--set", "prepare.validation=5").code == 0
+    config = json.loads((work / "runs/first/config.json").read_text())
+    assert (config["train"]["learning_rate"], config["lora"]["rank"]) == (0.003, 4)
+    assert config["prepare"]["validation"] == 5
+
+
+def test_shown_examples_are_in_the_json_too(call: Callable[..., Any], work: Path) -> None:
+    plain = json.loads(call("check", "runs/first", "--json").out)
+    told = json.loads(call("check", "runs/first", "--json", "--show", 2).out)
+    shown = told.pop("shown")
+    assert told == plain
+    assert len(shown) == 2
+    learnt = ["".join(piece["text"] for piece in one["pieces"] if piece["is_target"]) for one in shown]
+    # The rows say "0!" to "19!", and their end is learnt.
+    assert all(re.fullmatch(r"\d+!<\|endoftext\|>", text) for text in learnt)

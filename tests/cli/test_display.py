@@ -58,6 +58,27 @@ def test_loss_perplexity_and_words_stand_side_by_side(capsys: pytest.CaptureFixt
     assert "no validation split" in third
 
 
+def test_a_narrow_terminal_gets_a_narrow_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal: Any = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "40")
+    observer = TrainingObserver()
+    validation = SetScore(loss=2.158, low=2.1, high=2.2, num_examples=100, target_tokens=900)
+    observer.evaluation(_evaluation(0, validation))
+    observer.evaluation(_evaluation(1000, None))
+    lines = terminal.getvalue().splitlines()
+    assert [line.split() for line in lines] == [
+        ["step", "probe", "validation"],
+        ["0", "2.000", "2.158", "(ppl", "8.65)"],
+        ["1,000", "2.000", "none"],
+    ]
+    assert max(len(line) for line in lines) <= 40
+
+
 def test_a_live_line_is_cleared_before_another_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

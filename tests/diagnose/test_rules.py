@@ -122,7 +122,7 @@ def test_what_was_seen_was_not_too_small_to_be_seen(synthetic: Synthetic) -> Non
 def test_rows_that_do_not_exist_are_not_asked_for() -> None:
     few = Evidence(run="r", prepare={"kept": 300}, config={"base": {"id": "gpt2"}, "data": "d.json"})
     assert hold_out_more(few, 150).endswith("d.json --base gpt2 --out r-wider --set prepare.validation=150")
-    assert hold_out_more(few, 151).startswith("collect more rows")
+    assert hold_out_more(few, 151).startswith("collect more data")
 
 
 @pytest.mark.parametrize(("num_failed", "severity"), [(5, "warn"), (6, "critical")])

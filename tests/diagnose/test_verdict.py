@@ -51,6 +51,14 @@ def test_a_steady_fall_is_still_improving(synthetic: Synthetic) -> None:
     assert "--set train.epochs=2.2" in finding(report, "still_improving")["action"]  # twice 1.1
 
 
+def test_a_fall_that_has_turned_is_not_still_improving(synthetic: Synthetic) -> None:
+    # The newest four still end 0.04 below where they began, but the last two rise.
+    validation = [*(-0.04 * index for index in range(9)), -0.42, -0.40, -0.38]
+    report = diagnose(synthetic(validation, [-0.04 * index for index in range(12)]))
+    assert report["verdict"] != "still_improving"
+    assert not [one for one in report["findings"] if one["rule"] == "still_improving"]
+
+
 @pytest.mark.parametrize(
     # The loss at its best is 0.8; 0.016, 0.056 and 0.12 above it are 2, 7 and 15 %.
     ("rise", "severity"),

@@ -27,7 +27,10 @@ def account_of(path: Path, tokenizer: Any) -> Account:
 @pytest.mark.parametrize(
     ("num_bad", "num_rows", "max_dropped", "stops"),
     [
-        (10, 11, 0.0, False),  # ten are listed, never a stop
+        (10, 20, 0.0, False),  # ten are listed and do not stop it
+        (10, 19, 0.0, True),  # unless they are more than half
+        (1, 2, 0.0, False),
+        (2, 3, 0.0, True),
         (11, 2000, 0.01, False),  # 0.55 %
         (20, 2000, 0.01, False),  # exactly 1 % is accepted
         (21, 2000, 0.01, True),
@@ -56,7 +59,15 @@ def test_too_many_bad_rows_stop_the_stage(
     with pytest.raises(DataError) as caught:
         refuse_too_many_bad(account, max_dropped, path)
     assert f"{num_bad} of {num_rows:,} rows are malformed: empty_output {num_bad}" in caught.value.message
-    assert "the first is row 1 at line 1" in caught.value.message
+    assert "the first is row 1: " in caught.value.message
+
+
+def test_a_line_is_named_where_it_is_not_the_row(tmp_path: Path, alpaca_tokenizer: Any) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text('[\n\n{"instruction": "a", "output": ""}]', encoding="utf-8")
+    account = account_of(path, alpaca_tokenizer)
+    with pytest.raises(DataError, match="the first is row 1 at line 3: "):
+        refuse_too_many_bad(account, 0.01, path)
 
 
 def test_rows_that_were_all_turned_down_are_no_mistake_and_no_data(

@@ -83,7 +83,7 @@ def test_a_value_for_a_whole_section_is_told_to_go_into_a_setting(section: str, 
 def test_a_number_for_lora_is_shown_where_its_settings_are() -> None:
     assert message_of("lora=3").splitlines() == [
         "lora: 3 is not accepted",
-        '  where: setting "lora" of the command line',
+        '  where: command line, setting "lora"',
         "  why:   lora is a section: it holds settings and takes no value itself",
         "  fix:   set one of its settings, as in lora.rank=16; available: alpha, dropout, rank, "
         "target_modules",

@@ -34,13 +34,15 @@ def check(
     is_run = (target / "config.json").is_file() or (base is None and not _is_dataset(target))
     run = RunFolder(target)
     report, base_id = _of_run(run, settings) if is_run else _of_dataset(target, base, settings)
+    dataset = run.dataset if is_run else target
     if as_json:
-        print_json({"target": str(target), **report})
+        shown = {"shown": _shown(dataset, base_id, show)} if show else {}
+        print_json({"target": str(target), **report, **shown})
     else:
         for line in summary(report):
             typer.echo(line)
         if show:
-            _show(run.dataset if is_run else target, base_id, show)
+            _show(dataset, base_id, show)
         if report["passed"] and is_run:
             next_step(command("train", target))
     if not report["passed"]:
@@ -110,25 +112,40 @@ def summary(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _show(dataset: Path, base: str, count: int) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
+def _shown(dataset: Path, base: str, count: int) -> list[dict[str, Any]]:
+    """The first examples of the first split, as runs of decoded tokens that are targets or not."""
     from lorascope.check.show import marked_tokens
     from lorascope.lm.load import load_tokenizer
     from lorascope.run.dataset import load_examples, load_splits
 
-    console = Console(soft_wrap=True)
-    split = next(iter(load_splits(dataset)))
-    examples, _ = load_examples(dataset, split)
+    examples, _ = load_examples(dataset, next(iter(load_splits(dataset))))
     tokenizer = load_tokenizer(base)
-    for example in examples[:count]:
+    return [
+        {
+            "example_id": example.example_id,
+            "num_tokens": example.num_tokens,
+            "num_target_tokens": example.num_target_tokens,
+            "pieces": [
+                {"text": text, "is_target": is_target}
+                for text, is_target in marked_tokens(example, tokenizer)
+            ],
+        }
+        for example in examples[:count]
+    ]
+
+
+def _show(dataset: Path, base: str, count: int) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(soft_wrap=True)
+    for example in _shown(dataset, base, count):
         text = Text()
-        for piece, is_target in marked_tokens(example, tokenizer):
+        for piece in example["pieces"]:
             if console.is_terminal:
-                text.append(piece, style="black on green" if is_target else "dim")
+                text.append(piece["text"], style="black on green" if piece["is_target"] else "dim")
             else:  # a file has no colours
-                text.append(f">>{piece}<<" if is_target else piece)
-        targets = f"{example.num_target_tokens} of {example.num_tokens} tokens are targets"
-        console.print(Text(f"\n{example.example_id}: {targets}", style="bold"))
+                text.append(f">>{piece['text']}<<" if piece["is_target"] else piece["text"])
+        targets = f"{example['num_target_tokens']} of {example['num_tokens']} tokens are targets"
+        console.print(Text(f"\n{example['example_id']}: {targets}", style="bold"))
         console.print(text)

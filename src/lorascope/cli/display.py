@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -99,24 +100,16 @@ class TrainingObserver(TerminalObserver):
 
     def evaluation(self, record: Any) -> None:
         """Print an evaluation."""
-        from lorascope.metrics.in_words import among_tokens
-
+        narrow = self.live and shutil.get_terminal_size().columns < _NARROW
         if not self.headed:
             self.headed = True
-            self.note(
-                _row("step", "epoch", "train probe", "validation", "95 % interval", "like choosing among")
-            )
-        probe, validation = record.probe, record.validation
-        shown = [f"{record.step:,}", f"{record.epoch:.2f}", loss_and_perplexity(probe.loss)]
-        if validation is None:
-            self.note(_row(*shown, "no validation split"))
-            return
-        low_high = "" if validation.low is None else f"{validation.low:.3f} to {validation.high:.3f}"
-        words = among_tokens(validation.loss, record.vocabulary_size)
-        self.note(_row(*shown, loss_and_perplexity(validation.loss), low_high, words))
+            self.note(_NARROW_HEADING if narrow else _HEADING)
+        self.note(_narrow_row(record) if narrow else _wide_row(record))
 
 
 _WIDTHS = (6, 6, 22, 22, 18, 0)  # 22 holds a loss of two digits with its perplexity, "10.852 (ppl 51,637)"
+_NARROW = 112  # columns that the whole table takes
+_NARROW_HEADING = "  step   probe  validation"
 
 
 def _row(*cells: str) -> str:
@@ -126,6 +119,28 @@ def _row(*cells: str) -> str:
         for index, (cell, width) in enumerate(zip(cells, _WIDTHS, strict=False))
     ]
     return "  ".join(padded).rstrip()
+
+
+_HEADING = _row("step", "epoch", "train probe", "validation", "95 % interval", "like choosing among")
+
+
+def _wide_row(record: Any) -> str:
+    from lorascope.metrics.in_words import among_tokens
+
+    probe, validation = record.probe, record.validation
+    shown = [f"{record.step:,}", f"{record.epoch:.2f}", loss_and_perplexity(probe.loss)]
+    if validation is None:
+        return _row(*shown, "no validation split")
+    low_high = "" if validation.low is None else f"{validation.low:.3f} to {validation.high:.3f}"
+    words = among_tokens(validation.loss, record.vocabulary_size)
+    return _row(*shown, loss_and_perplexity(validation.loss), low_high, words)
+
+
+def _narrow_row(record: Any) -> str:
+    """The same for a narrow terminal: what does not fit there is in train/evals.jsonl."""
+    validation = record.validation
+    told = "none" if validation is None else loss_and_perplexity(validation.loss)
+    return f"{record.step:>6,}  {record.probe.loss:6.3f}  {told}"
 
 
 def loss_and_perplexity(loss: float) -> str:
@@ -184,8 +199,6 @@ class Meter:
         if not self.live:
             typer.echo(text, err=True)
             return
-        import shutil
-
         room = shutil.get_terminal_size().columns - 1
         text = (text if len(text) <= room else self.line(bar=False))[:room]
         sys.stderr.write("\r" + text.ljust(self.width))

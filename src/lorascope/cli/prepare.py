@@ -26,12 +26,14 @@ def prepare(
     """
     from lorascope.cli.display import TerminalObserver, next_step, print_json
     from lorascope.prepare.stage import prepare_run
+    from lorascope.run.current import later_sections
     from lorascope.run.folder import RunFolder
     from lorascope.run.recipe import make_recipe, with_overrides
 
-    values = with_overrides({"base": base, "data": str(data)}, settings)
+    run = RunFolder(out)
+    values = with_overrides({**later_sections(run), "base": base, "data": str(data)}, settings)
     report = prepare_run(
-        RunFolder(out),
+        run,
         make_recipe(values, "command line"),
         overwrite=overwrite,
         observer=TerminalObserver(),

@@ -136,7 +136,8 @@ def summary(results: dict[str, Any], out: Path) -> list[str]:
             )
         if base["answers"] and adapter["answers"]:
             rows += _answer_rows(base["answers"], adapter["answers"])
-    lines = [""] + [f"  {label:26}{base:>12}{adapter:>12}" for label, base, adapter in rows]
+    table = [f"  {label:26}{base:>12}{adapter:>12}" for label, base, adapter in rows]
+    lines = ["", *table] if "eval" in results else []
     lines += [
         "",
         f"trained {train['steps']:,} steps in {duration(train['step_seconds'])}; verdict: "

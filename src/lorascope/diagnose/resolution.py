@@ -68,6 +68,6 @@ def hold_out_more(evidence: Evidence, num_rows: int) -> str:
     data = evidence.config.get("data", "DATA")
     kept = (evidence.prepare or {}).get("kept")
     if kept is not None and num_rows > kept // 2:
-        return f"collect more rows: {num_rows:,} for validation are more than half of the {kept:,} there are"
+        return f"collect more data: validation alone needs {num_rows:,} rows, and there are {kept:,} in all"
     words = ("prepare", data, "--base", name, "--out", f"{evidence.run}-wider")
     return f"hold out more: {command(*words, '--set', f'prepare.validation={num_rows}')}"

@@ -8,7 +8,7 @@ from lorascope.errors import DataError, explain
 from lorascope.prepare.read import BadRow
 from lorascope.prepare.work import Worked
 
-_FEW = 10  # so many malformed rows are listed but never stop a run, whatever their share
+_FEW = 10  # so many malformed rows are listed but do not stop a run, unless they are more than half of it
 
 
 @dataclass(slots=True)
@@ -46,10 +46,12 @@ def refuse_too_many_bad(account: Account, max_dropped: float, path: Path) -> Non
     """Stop when malformed rows pass the limit.
 
     Raises:
-        DataError: More than 10 rows and more than `max_dropped` of all are malformed, or none is usable.
+        DataError: More than `max_dropped` of all rows are malformed, and more than 10 or more than half of
+            them; or none is usable.
     """
     num, bad, first = account.num_rows, account.num_bad, account.first_bad
-    if account.num_examples and (first is None or bad <= _FEW or bad <= max_dropped * num):
+    accepted = max(max_dropped * num, min(_FEW, num / 2))
+    if account.num_examples and (first is None or bad <= accepted):
         return
     if first is None:
         raise _none_chosen(account, path)
@@ -57,7 +59,7 @@ def refuse_too_many_bad(account: Account, max_dropped: float, path: Path) -> Non
     raise DataError(
         explain(
             f"{bad:,} of {num:,} rows are malformed: {reasons}",
-            where=f"{path}; the first is row {first.row} at line {first.line}: {first.excerpt}",
+            where=f"{path}; the first is row {first.row}{_at_line(first)}: {first.excerpt}",
             why=f"prepare.max_dropped accepts {max_dropped:.2%}, and rows that vanish change what is learned"
             if account.num_examples
             else "none of the rows can be used",
@@ -65,6 +67,11 @@ def refuse_too_many_bad(account: Account, max_dropped: float, path: Path) -> Non
             + (", or accept the loss on record: --set prepare.max_dropped=1" if account.num_examples else ""),
         )
     )
+
+
+def _at_line(bad: BadRow) -> str:
+    """Where in the file; nothing where the file has rows but no lines."""
+    return "" if bad.line == bad.row else f" at line {bad.line}"
 
 
 def _none_chosen(account: Account, path: Path) -> DataError:

@@ -75,7 +75,8 @@ def _gain(facts: Facts) -> str:
     if change["num"] < MIN_CLUSTERS:
         sure = "too few examples for an interval that can be trusted"
     elif change["high"] < 0:
-        sure = "a clear gain"
+        worse = after.startswith("worse")
+        sure = "a gain that leaves it worse than guessing" if worse else "a clear gain"
     elif change["low"] > 0:
         sure = "a clear loss: the adapter is worse than its base"
     else:
@@ -102,7 +103,8 @@ def _answers(facts: Facts) -> str:
         )
     if facts.generations:
         num = _num_prompts(facts.generations)
-        return f"What base and adapter say to {num} prompts stands side by side below."
+        told = "1 prompt" if num == 1 else f"{num} prompts"
+        return f"What base and adapter say to {told} stands side by side below."
     return "What it answers has not been looked at: lorascope compare puts base and adapter side by side."
 
 

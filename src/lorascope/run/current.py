@@ -29,7 +29,7 @@ def recipe_of(run: RunFolder, overrides: Sequence[str] = (), *, reads: Sequence[
     stored = _stored(run)
     recipe = make_recipe(
         with_overrides(stored, overrides),
-        where=str(run.config) if not overrides else f"{run.config} and --set",
+        where=str(run.config) if not overrides else f"--set, over {run.config}",
     )
     for override in overrides if reads is not None else ():
         section = override.partition("=")[0].partition(".")[0].strip()
@@ -56,6 +56,25 @@ def store_sections(run: RunFolder, recipe: Recipe, *sections: str) -> None:
     stored = _stored(run)
     values = recipe_values(recipe)
     write_json(run.config, {**stored, **{section: values[section] for section in sections}})
+
+
+def later_sections(run: RunFolder) -> dict[str, Any]:
+    """Settings of the stages after prepare, so that preparing a run again leaves them as they are.
+
+    Returns:
+        Section to values; empty where the run is not there yet, or its config.json is what is to be mended.
+    """
+    if not run.config.is_file():
+        return {}
+    try:
+        stored = _stored(run)
+    except RunError:
+        return {}
+    return {
+        section: stored[section]
+        for section in ("check", "lora", "train", "eval", "compare")
+        if section in stored
+    }
 
 
 def _stored(run: RunFolder) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class PrepareSection(Section):
     """Examples held out a second time and never looked at in training."""
 
     max_dropped: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """Largest share of malformed rows that is accepted; up to 10 of them always are."""
+    """Largest share of malformed rows that is accepted; up to 10 of them are, unless more than half."""
 
     @field_validator("validation", mode="before")
     @classmethod
@@ -269,7 +269,7 @@ class CompareSection(Section):
     """Base beside adapter on the same work."""
 
     split: str = "validation"
-    """The split to compare on; `train` where a run holds nothing out, which the report then says."""
+    """The split to compare on. Where a run holds nothing out there is only `train`, rows that were learnt."""
 
     prompts: Annotated[int, Field(ge=0)] = 8
     """Prompts of that split to answer, beside those of a --prompts file."""

@@ -65,7 +65,7 @@ def explain_wrong(entries: Sequence[Mapping[str, Any]], where: str) -> str:
         section = path.rpartition(".")[0]
         return explain(
             f'unknown setting "{path}"',
-            where=f"section {section} of the {where}" if section else where,
+            where=f"{where}, section {section}" if section else where,
             why="no setting has this name, and a setting nobody reads would mislead",
             fix=f"here it is called {foreign}" if foreign else nearest(name, fields),
         )
@@ -75,7 +75,7 @@ def explain_wrong(entries: Sequence[Mapping[str, Any]], where: str) -> str:
     model = _section(Recipe, path)
     return explain(
         f"{path}: {_short(entry.get('input'))} is not accepted",
-        where=f'setting "{path}" of the {where}',
+        where=f'{where}, setting "{path}"',
         why=_why(entries, None if model is None else path),
         fix=_fix(entries, path) if model is None else _fix_section(path, model),
     )

@@ -137,9 +137,9 @@ def load_checkpoint(
 
     values = json.loads((path / "state.json").read_text(encoding="utf-8"))
     state = TrainState(**values)
-    changes = changed_names(state.settings, settings)
+    changes = changed(state.settings, settings)
     if changes:
-        raise _foreign(path, f"not what it was started with: {', '.join(changes)}")
+        raise _foreign(path, f"not what it was started with: {'; '.join(changes)}")
     stored = load_file(path / "adapter.safetensors")
     if {k: v.shape for k, v in stored.items()} != {k: v.shape for k, v in tensors.items()}:
         raise _foreign(path, "its tensors are not those of this adapter")
@@ -154,16 +154,20 @@ def load_checkpoint(
     return state
 
 
-def changed_names(before: Mapping[str, Any], now: Mapping[str, Any], lead: str = "") -> list[str]:
-    """Dotted names of the settings that differ between two mappings."""
-    names: list[str] = []
+def changed(before: Mapping[str, Any], now: Mapping[str, Any], lead: str = "") -> list[str]:
+    """Settings that differ between two mappings: dotted name, old value, new value; hashes are shortened."""
+    found: list[str] = []
     for name in dict.fromkeys([*before, *now]):
         old, new = before.get(name), now.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            names += changed_names(old, new, f"{lead}{name}.")
+            found += changed(old, new, f"{lead}{name}.")
         elif old != new:
-            names.append(f"{lead}{name}")
-    return names
+            found.append(f"{lead}{name} was {_short(old)}, now {_short(new)}")
+    return found
+
+
+def _short(value: Any) -> str:
+    return value[:12] if isinstance(value, str) and len(value) == 64 else json.dumps(value)
 
 
 def _foreign(path: Path, why: str) -> RunError:
