@@ -15,7 +15,6 @@ from lorascope.run.progress import SILENT, Observer
 from lorascope.run.recipe import make_recipe, with_overrides
 
 if TYPE_CHECKING:
-    from lorascope.lm.pair import Pair
     from lorascope.lm.template import Template
     from lorascope.run.dataset import Example
     from lorascope.run.sections import Recipe
@@ -65,11 +64,12 @@ def eval_without_run(
         {"base": ..., "adapter": ...} as of `eval.stage.eval_run`.
     """
     from lorascope.eval.stage import Work, evaluate_pair
+    from lorascope.lm.pair import pair_of
 
     recipe = make_recipe(with_overrides({"base": base, "data": str(data)}, settings), "command line")
     measured = _measured(data, recipe, recipe.eval.split, observer)
     _say_what_is_left_out(measured, observer)
-    pair = _pair(recipe, adapter)
+    pair = pair_of(recipe, adapter, expected_base=recorded_base(adapter))
     work = Work(
         examples=measured.examples,
         texts=measured.texts,
@@ -112,12 +112,13 @@ def compare_without_run(
     from lorascope.compare.prompts import read_prompts
     from lorascope.compare.record import write_compared
     from lorascope.compare.stage import Work, compare_pair
+    from lorascope.lm.pair import pair_of
     from lorascope.run.commit import committed_folder
 
     recipe = make_recipe(with_overrides({"base": base, "data": str(data or "-")}, settings), "command line")
     if prompts is not None:
         read_prompts(prompts)
-    pair = _pair(recipe, adapter)
+    pair = pair_of(recipe, adapter, expected_base=recorded_base(adapter))
     template, origin = find_template(recipe.prepare.template, pair.adapter, pair.tokenizer)
     section = recipe.compare
     measured = None
@@ -142,18 +143,6 @@ def compare_without_run(
         with committed_folder(out, replace=overwrite) as staged:
             write_compared(staged, compared)
     return {**compared.report, "generations": compared.generations}
-
-
-def _pair(recipe: "Recipe", adapter: str | None) -> "Pair":
-    from lorascope.lm.pair import load_pair
-
-    return load_pair(
-        recipe.base.id,
-        adapter,
-        revision=recipe.base.revision,
-        precision=recipe.eval.precision,
-        expected_base=recorded_base(adapter),
-    )
 
 
 def _measured(data: Path, recipe: "Recipe", split: str, observer: Observer) -> _Measured:

@@ -178,7 +178,7 @@ def test_wrong_prompts_are_told_before_anything_is_loaded(
 ) -> None:
     run = run_with_adapter(alpaca_base)
     stage = importlib.import_module("lorascope.compare.stage")  # the package's name is the function's
-    monkeypatch.setattr(stage, "load_pair", lambda *a, **k: pytest.fail("loaded"))
+    monkeypatch.setattr(stage, "pair_of", lambda *a, **k: pytest.fail("loaded"))
     for content in (None, "", "{broken"):
         path = tmp_path / f"prompts-{content and len(content)}.jsonl"
         if content is not None:

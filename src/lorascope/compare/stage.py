@@ -21,7 +21,7 @@ from lorascope.errors import DataError, explain
 from lorascope.lm.fingerprint import base_identity
 from lorascope.lm.generate import Decoding
 from lorascope.lm.load import context_length
-from lorascope.lm.pair import Pair, load_pair
+from lorascope.lm.pair import Pair, pair_of
 from lorascope.lm.template import Template
 from lorascope.lm.template_record import load_template
 from lorascope.run.commit import committed_folder, sha256_of
@@ -106,13 +106,7 @@ def compare_run(
         lines = (stage / "generations.jsonl").read_text(encoding="utf-8").splitlines()
         return {**read_json(stage / "report.json"), "generations": [json.loads(line) for line in lines]}
     examples, _ = load_examples(run.dataset, recipe.compare.split)
-    pair = load_pair(
-        recipe.base.id,
-        folder,
-        revision=recipe.base.revision,
-        precision=recipe.eval.precision,
-        expected_base=trained_base(run),
-    )
+    pair = pair_of(recipe, folder, expected_base=trained_base(run))
     work = Work(
         examples=examples,
         texts={text.example_id: text for text in read_texts(run.examples)},

@@ -12,7 +12,7 @@ from lorascope.eval.answers import Matched, answer_freely, answer_measures
 from lorascope.eval.measures import by_group, difference, split_measures
 from lorascope.lm.fingerprint import base_identity
 from lorascope.lm.generate import Decoding
-from lorascope.lm.pair import Pair, load_pair
+from lorascope.lm.pair import Pair, pair_of
 from lorascope.lm.score import ExampleScores, score_examples
 from lorascope.lm.template import Template
 from lorascope.lm.template_record import load_template
@@ -109,13 +109,7 @@ def eval_run(
     examples, _ = load_examples(run.dataset, recipe.eval.split)
     texts = {text.example_id: text for text in read_texts(run.examples)}
     _refuse_unknown_columns(recipe.eval.group_by, texts)
-    pair = load_pair(
-        recipe.base.id,
-        folder,
-        revision=recipe.base.revision,
-        precision=recipe.eval.precision,
-        expected_base=trained_base(run),
-    )
+    pair = pair_of(recipe, folder, expected_base=trained_base(run))
     work = Work(
         examples=examples,
         texts=texts,

@@ -16,6 +16,7 @@ from lorascope.lm.find import find_base
 from lorascope.lm.fingerprint import base_fingerprint
 from lorascope.lm.hub import fetch, open_repo
 from lorascope.lm.load import load_base, load_tokenizer
+from lorascope.run.sections import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,17 @@ class Pair:
             return
         with self.model.disable_adapter():
             yield self.model
+
+
+def pair_of(recipe: Recipe, adapter: Path | str | None, *, expected_base: str | None) -> Pair:
+    """Load a recipe's base model in the precision of its evaluations, and an adapter; see `load_pair`."""
+    return load_pair(
+        recipe.base.id,
+        adapter,
+        revision=recipe.base.revision,
+        precision=recipe.eval.precision,
+        expected_base=expected_base,
+    )
 
 
 def load_pair(

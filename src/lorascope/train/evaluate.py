@@ -73,7 +73,9 @@ def resolve_eval_steps(asked: str | int, *, num_steps: int, sets: EvalSets, trai
     cost = _FORWARD_SHARE * sum(example.num_tokens for example in scored)
     affordable = int(_SHARE * train_tokens / max(cost, 1))
     wanted = math.ceil(num_steps / max(_LEAST, min(_MOST, affordable)))
-    return max(1, min(wanted, num_steps // _LEAST))  # rounding up alone would make 3 evaluations of 6 steps
+    while wanted > 1 and math.ceil(num_steps / wanted) < _LEAST:
+        wanted -= 1  # rounding up alone would make 3 evaluations of 6 steps
+    return wanted
 
 
 def evaluate(
