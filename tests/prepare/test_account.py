@@ -11,6 +11,7 @@ from lorascope.lm.template import Template
 from lorascope.prepare.account import Account, refuse_too_many_bad
 from lorascope.prepare.origin import open_origin
 from lorascope.prepare.parallel import work_through
+from lorascope.run.data_sections import DataSection
 from lorascope.run.progress import SILENT
 
 GOOD = {"instruction": "a", "output": "b"}
@@ -19,7 +20,8 @@ BAD = {"instruction": "a", "output": ""}
 
 def account_of(path: Path, tokenizer: Any) -> Account:
     account = Account()
-    for worked in work_through(open_origin(path, SILENT), Template("alpaca", tokenizer), "all"):
+    origin = open_origin(DataSection(path=str(path)), SILENT)
+    for _, worked in work_through([origin], Template("alpaca", tokenizer), "all"):
         account.add(worked)
     return account
 
@@ -54,10 +56,10 @@ def test_too_many_bad_rows_stop_the_stage(
         num_rows - num_bad,
     )
     if not stops:
-        refuse_too_many_bad(account, max_dropped, path)
+        refuse_too_many_bad(account, max_dropped, str(path))
         return
     with pytest.raises(DataError) as caught:
-        refuse_too_many_bad(account, max_dropped, path)
+        refuse_too_many_bad(account, max_dropped, str(path))
     assert f"{num_bad} of {num_rows:,} rows are malformed: empty_output {num_bad}" in caught.value.message
     assert "the first is row 1: " in caught.value.message
 
@@ -67,7 +69,7 @@ def test_a_line_is_named_where_it_is_not_the_row(tmp_path: Path, alpaca_tokenize
     path.write_text('[\n\n{"instruction": "a", "output": ""}]', encoding="utf-8")
     account = account_of(path, alpaca_tokenizer)
     with pytest.raises(DataError, match="the first is row 1 at line 3: "):
-        refuse_too_many_bad(account, 0.01, path)
+        refuse_too_many_bad(account, 0.01, str(path))
 
 
 def test_rows_that_were_all_turned_down_are_no_mistake_and_no_data(
@@ -77,4 +79,4 @@ def test_rows_that_were_all_turned_down_are_no_mistake_and_no_data(
     account = account_of(path, alpaca_tokenizer)
     assert (account.num_bad, account.tally["not_chosen"]) == (0, 20)
     with pytest.raises(DataError, match="none of 20 rows holds an answer to imitate"):
-        refuse_too_many_bad(account, 0.01, path)
+        refuse_too_many_bad(account, 0.01, str(path))

@@ -4,6 +4,7 @@ import itertools
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lorascope.prepare.near import (
@@ -11,18 +12,20 @@ from lorascope.prepare.near import (
     band_keys,
     candidates,
     clusters,
+    common_shingles,
     miss_probability,
     shingles,
+    signatures,
     verified,
 )
 
 
 def near(texts: list[str], *, jaccard: float = 0.8, containment: float = 0.9) -> list[NearPair]:
-    pairs = candidates(band_keys(texts).T)
+    sets = [shingles(text) for text in texts]
     return list(
         verified(
-            pairs,
-            lambda places: [texts[place] for place in places],
+            candidates(band_keys(signatures(sets)).T),
+            lambda places: [sets[place] for place in places],
             jaccard=jaccard,
             containment=containment,
             at_once=7,
@@ -58,15 +61,28 @@ def test_texts_without_words_are_like_no_other() -> None:
     assert near(["...", "!!!", ""]) == []
 
 
+def test_the_signature_of_a_union_is_the_minimum_of_both() -> None:
+    one, other = shingles("a b c d e f"), shingles("u v w x y z")
+    first, second, union, empty = signatures([one, other, one | other, frozenset()])
+    assert (np.minimum(first, second) == union).all()
+    assert (np.minimum(first, empty) == first).all()
+
+
+def test_wording_that_many_texts_share_is_found() -> None:
+    # Each text begins with the same four words, two shingles; 19 of 30 go on with the same word, too few.
+    texts = [f"rewrite this as follows{' please' if n < 19 else ''} w{n} x{n} y{n}" for n in range(30)]
+    assert common_shingles(texts) == {"rewrite this as", "this as follows"}
+
+
 def test_a_bucket_of_equal_texts_is_joined_by_few_pairs() -> None:
     texts = ["one two three four five six"] * 100
-    pairs = candidates(band_keys(texts).T)
+    pairs = candidates(band_keys(signatures([shingles(text) for text in texts])).T)
     assert len(pairs) == 99 + 98  # each with the one before it and with the first
-    assert set(clusters(100, ((p.first, p.second) for p in near(texts))).tolist()) == {0}
+    assert set(clusters(100, np.array([(p.first, p.second) for p in near(texts)])).tolist()) == {0}
 
 
 def test_clusters_are_named_after_their_earliest_member() -> None:
-    assert clusters(6, [(1, 4), (4, 5), (2, 3)]).tolist() == [0, 1, 2, 2, 1, 1]
+    assert clusters(6, np.array([(1, 4), (4, 5), (2, 3)])).tolist() == [0, 1, 2, 2, 1, 1]
 
 
 def test_the_probability_of_a_miss_is_that_of_the_bands() -> None:
@@ -88,5 +104,5 @@ def test_of_real_rows_every_pair_is_found_that_comparing_all_of_them_finds(data_
     found = {(pair.first, pair.second) for pair in near(texts, containment=2.0)}
     assert len(expected) > 10
     assert found <= expected
-    joined = clusters(len(texts), found)
+    joined = clusters(len(texts), np.array(sorted(found)))
     assert all(joined[first] == joined[second] for first, second in expected)

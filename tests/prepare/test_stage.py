@@ -266,6 +266,8 @@ def test_a_validation_file_of_ones_own_is_used_whole_and_its_leaks_are_counted(
         "same_prompt": 2,
         "same_answer": 1,
         "same_both": 1,
+        "near_prompt": 0,
+        "near_both": 0,
         "pairs": [["held.json#1", "run.json#4"]],
     }
     assert report["held_out_file"] == {"file": "held.json", "rows_read": 3}
@@ -398,7 +400,8 @@ def test_a_run_may_be_used_from_any_working_directory(
     monkeypatch.chdir("/")
     recipe = make_recipe(read_recipe_file(run.config))
     assert all(
-        Path(path).is_absolute() for path in (recipe.data, recipe.base.id, str(recipe.prepare.validation))
+        Path(path).is_absolute()
+        for path in (recipe.data[0].path, recipe.base.id, str(recipe.prepare.validation))
     )
     prepare_run(run, recipe)  # up to date: neither refused nor made again
 

@@ -1,13 +1,22 @@
 """Rows become examples, chunk by chunk: every one of them, or a bad row with its line."""
 
+import json
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pytest
+
 from lorascope.lm.template import Template
+from lorascope.prepare.origin import open_origin
+from lorascope.prepare.parallel import work_through
 from lorascope.prepare.read import BadRow, SourceRow
 from lorascope.prepare.shapes.detect import detect
 from lorascope.prepare.work import Worked, work
+from lorascope.run.data_sections import DataSection
 from lorascope.run.dataset import IGNORE
 from lorascope.run.message import Message
+from lorascope.run.progress import SILENT
 
 FORGETFUL = (
     "{% for m in messages %}{{ m['role'] }}:"
@@ -23,7 +32,8 @@ def worked(values: list[Any], template: Template, *, first_row: int = 1) -> Work
         one if isinstance(one, BadRow) else SourceRow(10 * n, one) for n, one in enumerate(values, start=1)
     ]
     shape = detect([one for one in values if isinstance(one, dict)], "rows.json")
-    return work(rows, shape=shape, template=template, file="rows.json", first_row=first_row, targets="all")
+    done = work(rows, shape=shape, template=template, targets="all")
+    return done.placed(source="rows", file="rows.json", first_row=first_row, origin=3, side=1)
 
 
 def test_rows_keep_their_line_and_their_number(alpaca_tokenizer: Any) -> None:
@@ -35,6 +45,9 @@ def test_rows_keep_their_line_and_their_number(alpaca_tokenizer: Any) -> None:
         (20, 101, "not_json"),
         (30, 102, "empty_output"),
     ]
+    assert {one.file for one in done.bad} == {"rows.json"}
+    assert set(done.batch.column("source").to_pylist()) == {"rows"}
+    assert (done.facts.origin_N.tolist(), done.facts.side_N.tolist()) == ([3, 3], [1, 1])
     assert done.num_rows == 4
 
 
@@ -80,3 +93,29 @@ def test_what_is_odd_is_counted(alpaca_tokenizer: Any) -> None:
     rows = [{"instruction": "a {{name}}", "output": "b"}, {"instruction": "a", "output": "b"}]
     done = worked(rows, Template("alpaca", alpaca_tokenizer))
     assert sum(n for name, n in done.tally.items() if name.startswith("odd/")) == 1
+
+
+@pytest.mark.end_to_end
+def test_several_processes_give_what_one_gives(alpaca_tokenizer: Any, tmp_path: Path) -> None:
+    rows = [{"instruction": f"Say {n}.", "output": "" if n % 50 == 7 else f"{n}!"} for n in range(3000)]
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    origins = [open_origin(DataSection(path=str(tmp_path), name="both"), SILENT)]
+    template = Template("alpaca", alpaca_tokenizer)
+    small = 40_000  # a chunk is then a few hundred rows
+    results = []
+    for processes in (1, 2):
+        found = list(work_through(origins, template, "all", processes=processes, num_bytes=small))
+        results.append(
+            (
+                pa.Table.from_batches([one.batch for _, one in found]),
+                [bad for _, one in found for bad in one.bad],
+                sum(one.num_rows for _, one in found),
+            )
+        )
+    (here, bad_here, num_here), (there, bad_there, num_there) = results
+    assert here.equals(there) and bad_here == bad_there
+    assert num_here == num_there == 6000 == here.num_rows + len(bad_here)
+    assert len(bad_here) == 120
+    assert here.column("example_id").to_pylist()[0] == "one.jsonl#1"
+    assert bad_here[-1].file == "two.jsonl" and (bad_here[-1].row, bad_here[-1].line) == (2958, 2958)

@@ -7,7 +7,8 @@ import pytest
 from lorascope.errors import ConfigError, apart, parts
 from lorascope.run.foreign_names import FOREIGN_NAMES
 from lorascope.run.recipe import make_recipe, read_recipe_file, recipe_values, settings_hash, with_overrides
-from lorascope.run.sections import Recipe, Section
+from lorascope.run.section import Section
+from lorascope.run.sections import Recipe
 
 LEAST = {"base": "gpt2", "data": "rows.json"}
 
@@ -69,7 +70,7 @@ def test_a_key_written_twice_in_json_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["12:30", "1:30.5", "2026-01-31", "2026-01-31 12:30:00"])
 def test_a_time_or_date_stays_text(text: str, tmp_path: Path) -> None:
     # PyYAML reads 12:30 as 750, 1:30.5 as 90.5 and 2026-01-31 as a date.
-    assert read(tmp_path, f"base: gpt2\ndata: {text}\n").data == text
+    assert read(tmp_path, f"base: gpt2\ndata: {text}\n").data[0].path == text
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_no_validation_examples_may_be_asked_for(text: str, tmp_path: Path) -> N
 
 def test_an_anchor_is_read_like_what_it_stands_for(tmp_path: Path) -> None:
     recipe = read(tmp_path, "base: &name gpt2\ndata: *name\n")
-    assert (recipe.base.id, recipe.data) == ("gpt2", "gpt2")
+    assert (recipe.base.id, recipe.data[0].path) == ("gpt2", "gpt2")
 
 
 def test_a_tag_runs_no_code(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_a_recipe_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 def test_json_with_tabs_and_escaped_characters_is_read_as_json(tmp_path: Path) -> None:
     # As YAML, the tabs are an error and the two escapes two half characters.
     text = '{\n\t"base": "gpt2",\n\t"data": "\\ud83d\\ude00.json"\n}'
-    assert read(tmp_path, text, "config.json").data == "\U0001f600.json"
+    assert read(tmp_path, text, "config.json").data[0].path == "\U0001f600.json"
 
 
 def test_paths_beside_the_recipe_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +164,7 @@ def test_paths_beside_the_recipe_are_made_absolute(tmp_path: Path, monkeypatch: 
         (tmp_path / name).write_text("[]")
     monkeypatch.chdir("/")
     recipe = read(tmp_path, "base: ./model\ndata: rows.json\nprepare: {validation: held.json}\n")
-    assert recipe.data == str(tmp_path / "rows.json")
+    assert recipe.data[0].path == str(tmp_path / "rows.json")
     assert recipe.prepare.validation == str(tmp_path / "held.json")
     assert recipe.base.id == str(tmp_path / "model")
     assert read(tmp_path, "base: {id: ./model}\ndata: rows.json\n").base.id == str(tmp_path / "model")
@@ -174,12 +175,12 @@ def test_a_tilde_in_a_recipe_is_the_home_folder(tmp_path: Path, monkeypatch: pyt
     text = "base: ~/models/small\ndata: ~/rows.json\nprepare: {validation: ~/held.json}\n"
     recipe = read(tmp_path, text)
     assert recipe.base.id == "/home/me/models/small"
-    assert (recipe.data, recipe.prepare.validation) == ("/home/me/rows.json", "/home/me/held.json")
+    assert (recipe.data[0].path, recipe.prepare.validation) == ("/home/me/rows.json", "/home/me/held.json")
 
 
 def test_paths_that_are_not_beside_the_recipe_stay(tmp_path: Path) -> None:
     recipe = read(tmp_path, "base: gpt2\ndata: elsewhere.json\n")
-    assert (recipe.base.id, recipe.data) == ("gpt2", "elsewhere.json")
+    assert (recipe.base.id, recipe.data[0].path) == ("gpt2", "elsewhere.json")
 
 
 def test_a_stored_recipe_reads_back_the_same(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from lorascope.errors import ConfigError, apart, parts
 from lorascope.run.recipe import make_recipe, with_overrides
-from lorascope.run.sections import CHECKS, Recipe, Section
+from lorascope.run.section import Section
+from lorascope.run.sections import CHECKS, Recipe
 
 LEAST = {"base": "gpt2", "data": "rows.json"}
 NONSENSE: tuple[Any, ...] = (
@@ -104,7 +105,7 @@ def test_a_base_that_is_no_name_is_told_what_names_one() -> None:
         ("lora.rank=0", "it must be a number greater than or equal to 1"),
         ("lora.alpha=.inf", "it must be a finite number"),
         ("seed=4294967296", "it must be a number less than 4,294,967,296"),
-        ("data=3", "it must be text"),
+        ("data=3", "data is a path, or a list of sources as in [{path: rows.jsonl, weight: 2}]"),
         ("data=''", "it must be text that is not empty"),
         ("prepare.max_length=abc", "it must be 'auto', or a whole number"),
         ("base.dropout=1", "it must be 'keep', or a number less than 1"),

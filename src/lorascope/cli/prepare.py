@@ -11,30 +11,38 @@ from lorascope.errors import command
 
 def prepare(
     data: Annotated[
-        Path, typer.Argument(help="Instruction data: a JSON, JSON Lines, CSV, TSV or Parquet file.")
+        str,
+        typer.Argument(
+            help="Instruction data: a file (JSON, JSON Lines, CSV, TSV, Parquet, Arrow, also compressed), a "
+            "folder of them, a dataset on the Hub; or a recipe that lists several.",
+            metavar="DATA|RECIPE",
+        ),
     ],
-    base: Annotated[str, typer.Option(help="Base model: a Hub id such as gpt2, or a folder.")],
     out: Annotated[Path, typer.Option(help="The run folder to make.")],
+    base: Annotated[str | None, typer.Option(help="Base model: a Hub id such as gpt2, or a folder.")] = None,
     settings: SetOption = [],  # noqa: B006
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Turn instruction data into a tokenised dataset without leaks.
 
-    Reads Alpaca rows (instruction, input, output) or chat rows (messages). Writes OUT/prepare/: the dataset,
-    a report, and a list of every row that was dropped, with its line and the reason.
+    Finds out what the rows are (Alpaca, ShareGPT, messages, questions and answers, plain text and more) and
+    says so. Writes OUT/prepare/: the dataset, a report, and a list of every row that was dropped, with its
+    line and the reason.
     """
     from lorascope.cli.display import TerminalObserver, next_step, print_json
     from lorascope.prepare.stage import prepare_run
     from lorascope.run.current import later_sections
     from lorascope.run.folder import RunFolder
-    from lorascope.run.recipe import make_recipe, with_overrides
+    from lorascope.run.recipe import is_recipe_file, make_recipe, read_recipe_file, with_overrides
 
-    run = RunFolder(out)
-    values = with_overrides({**later_sections(run), "base": base, "data": str(data)}, settings)
+    run, path = RunFolder(out), Path(data).expanduser()
+    from_recipe = is_recipe_file(path)
+    values = read_recipe_file(path) if from_recipe else {**later_sections(run), "data": data}
+    values |= {} if base is None else {"base": base}
     report = prepare_run(
         run,
-        make_recipe(values, "command line"),
+        make_recipe(with_overrides(values, settings), data if from_recipe else "command line"),
         overwrite=overwrite,
         observer=TerminalObserver(),
     )
@@ -48,10 +56,9 @@ def prepare(
 
 def summary(report: dict[str, Any]) -> list[str]:
     """What prepare did, in a few lines."""
-    splits = ", ".join(f"{name} {facts['examples']:,}" for name, facts in report["splits"].items())
     dropped = report["dropped"]
     lines = [
-        f"read {report['file']} as {report['read_as']}: {_rows(report)} kept ({splits})",
+        *_read(report),
         f"template {report['template']}, stop token {' or '.join(report['stop_tokens'])}, "
         f"at most {report['max_length']} tokens (median {report['lengths']['median']:.0f})",
     ]
@@ -67,18 +74,58 @@ def summary(report: dict[str, Any]) -> list[str]:
         lines.append(f"worth a look: {odd}")
     if report["unused_columns"]:
         lines.append(f"columns not learnt from: {', '.join(report['unused_columns'])}")
-    twins = report["duplicates"]
+    return [*lines, *_repeats(report)]
+
+
+def _read(report: dict[str, Any]) -> list[str]:
+    """What was read, and where it went; a line for each source where there are several."""
+    splits = _dealt(report["splits"])
+    sources = [one for one in report["sources"] if one["name"] != (report["held_out_file"] or {}).get("file")]
+    if len(sources) == 1:
+        own = f"; {', '.join(sources[0]['own_splits'])} are its own" if sources[0]["own_splits"] else ""
+        return [f"read {report['file']} as {report['read_as']}: {_rows(report)} kept ({splits}{own})"]
+    lines = [
+        f"read {one['name']} as {one['read_as']}: {_counted(one['rows_read'])}, "
+        + (f"{one['not_used']:,} examples not used, " if one["not_used"] else "")
+        + f"kept {_dealt(one['splits'])}"
+        for one in sources
+    ]
+    return [*lines, f"together {report['kept']:,} of {report['rows_read']:,} rows kept ({splits})"]
+
+
+def _dealt(splits: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {facts['examples']:,}" for name, facts in splits.items()) or "none"
+
+
+def _repeats(report: dict[str, Any]) -> list[str]:
+    """What repeats what, exactly and nearly, within the data and across the splits."""
+    lines = []
+    twins, near = report["duplicates"], report["near_duplicates"]
     if twins["exact"] or twins["conflicting"]:
         lines.append(
             f"duplicates: {twins['exact']:,} rows repeat another exactly; "
             f"{twins['conflicting']:,} prompts have more than one answer"
         )
+    if near and near["both"]["rows"]:
+        lines.append(
+            f"near duplicates: {near['both']['rows']:,} rows in {near['both']['clusters']:,} groups; "
+            f"prompts alone: {near['prompt']['rows']:,} in {near['prompt']['clusters']:,}"
+        )
+    if report["parted_group"]:
+        lines.append(
+            f"note: {report['parted_group']:,} rows have nearly the same prompt; they stand on both sides, "
+            "because too little could be held out otherwise"
+        )
     for split, overlap in report["overlap"].items():
-        if overlap["same_both"] or overlap["same_prompt"]:
-            lines.append(
-                f"overlap: {overlap['same_both']:,} of {overlap['num_examples']:,} {split} rows "
-                f"are in training, {overlap['same_prompt']:,} share a prompt with it"
-            )
+        seen = {
+            "are in training": overlap["same_both"],
+            "are nearly in training": overlap["near_both"],
+            "share a prompt with it": overlap["same_prompt"],
+            "share nearly a prompt with it": overlap["near_prompt"],
+        }
+        told = [f"{count:,} {what}" for what, count in seen.items() if count]
+        if told:
+            lines.append(f"overlap: of {overlap['num_examples']:,} {split} rows {', '.join(told)}")
     return lines
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lorascope.errors import DataError, explain
 from lorascope.prepare.read import BadRow
@@ -42,7 +41,7 @@ class Account:
             self.first_bad = worked.bad[0]
 
 
-def refuse_too_many_bad(account: Account, max_dropped: float, path: Path) -> None:
+def refuse_too_many_bad(account: Account, max_dropped: float, path: str) -> None:
     """Stop when malformed rows pass the limit.
 
     Raises:
@@ -74,11 +73,11 @@ def _at_line(bad: BadRow) -> str:
     return "" if bad.line == bad.row else f" at line {bad.line}"
 
 
-def _none_chosen(account: Account, path: Path) -> DataError:
+def _none_chosen(account: Account, path: str) -> DataError:
     return DataError(
         explain(
             f"none of {account.num_rows:,} rows holds an answer to imitate",
-            where=str(path),
+            where=path,
             why="every row says that its answer was turned down",
             fix="give data with chosen answers",
         )

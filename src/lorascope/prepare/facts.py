@@ -8,15 +8,19 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Of N examples, in the order in which they were read; 24 bytes each.
+    """Of N examples, in the order in which they were read; 27 bytes each.
 
     Attributes:
+        origin_N: Place of their source among the sources, int16.
+        side_N: The side that their source decides, int8; see `origin.ANY_SIDE`.
         prompt_N: Hash of the normalised prompt, uint64.
         answer_N: Hash of the normalised answers, uint64.
         num_tokens_N: Length, int32.
         num_targets_N: Targets, int32.
     """
 
+    origin_N: np.ndarray
+    side_N: np.ndarray
     prompt_N: np.ndarray
     answer_N: np.ndarray
     num_tokens_N: np.ndarray
@@ -31,6 +35,8 @@ class Facts:
 
 
 _DTYPES: Mapping[str, type] = {
+    "origin_N": np.int16,
+    "side_N": np.int8,
     "prompt_N": np.uint64,
     "answer_N": np.uint64,
     "num_tokens_N": np.int32,
@@ -39,8 +45,11 @@ _DTYPES: Mapping[str, type] = {
 
 
 def facts_of(columns: Mapping[str, Sequence[int]]) -> Facts:
-    """Facts from lists of numbers, one list per attribute."""
-    return Facts(**{name: np.array(columns[name], dtype=kind) for name, kind in _DTYPES.items()})
+    """Facts from lists of numbers, one list per attribute; 0 where there is none."""
+    num = len(next(iter(columns.values())))
+    return Facts(
+        **{name: np.array(columns.get(name, [0] * num), dtype=kind) for name, kind in _DTYPES.items()}
+    )
 
 
 def joined(parts: Sequence[Facts]) -> Facts:

@@ -6,7 +6,8 @@ count. So no pair is reported that is none; a true pair is missed with the proba
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,9 @@ _SEED = 1
 _SHINGLE = 3
 # Words; scripts that are written without spaces count by character.
 _WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
-_TEXTS_AT_ONCE = 4096
+_EMPTY = np.uint32(0xFFFFFFFF)
+_HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
+_LEAST_COMMON, _SHARE_COMMON = 20, 0.01
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,32 +48,46 @@ def shingles(text: str) -> frozenset[str]:
     words = _WORD.findall(normalised(text))
     if len(words) < _SHINGLE:
         return frozenset([" ".join(words)] if words else [])
-    return frozenset(" ".join(three) for three in zip(*(words[k:] for k in range(_SHINGLE)), strict=False))
+    return frozenset(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
 
 
-def band_keys(texts: Sequence[str]) -> np.ndarray:
-    """Hash the bands of each text's MinHash signature.
+def common_shingles(texts: Collection[str]) -> frozenset[str]:
+    """The wording that many texts share: the template around what they say, which makes no two of them alike.
 
     Args:
-        texts: N texts.
+        texts: A sample of different texts.
 
     Returns:
-        [N, 25] uint64; 0 where a text has no words, which is like no other text.
+        Shingles of at least 1 % of them, and of at least 20.
     """
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(shingles(text))
+    least = max(_LEAST_COMMON, len(texts) * _SHARE_COMMON)
+    return frozenset(one for one, count in counts.items() if count >= least)
+
+
+def signatures(sets: Sequence[Collection[str]]) -> np.ndarray:
+    """MinHash signatures of sets of shingles, [N, 125] uint32; that of a union is the minimum of both."""
     import rensa
 
-    keys_NB = np.zeros((len(texts), NUM_BANDS), dtype=np.uint64)
-    for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        sets = [list(shingles(text)) for text in texts[start : start + _TEXTS_AT_ONCE]]
-        num_perm = NUM_BANDS * ROWS_PER_BAND
-        digests = rensa.RMinHash.digests_from_token_sets(sets, num_perm=num_perm, seed=_SEED)
-        rows = np.asarray(digests, dtype=np.uint64).reshape(len(sets), NUM_BANDS, ROWS_PER_BAND)
-        folded = np.zeros((len(sets), NUM_BANDS), dtype=np.uint64)
-        for row in range(ROWS_PER_BAND):  # FNV-1a over whole words; overflow is its arithmetic
-            folded = (folded ^ rows[:, :, row]) * np.uint64(0x100000001B3)
-        empty = np.array([not one for one in sets])
-        keys_NB[start : start + len(sets)] = np.where(empty[:, None], 0, np.maximum(folded, 1))
-    return keys_NB
+    num_perm = NUM_BANDS * ROWS_PER_BAND
+    digests = rensa.RMinHash.digests_from_token_sets(
+        [list(one) for one in sets], num_perm=num_perm, seed=_SEED
+    )
+    found_NS = np.asarray(digests, dtype=np.uint32).reshape(len(sets), num_perm)
+    found_NS[[not one for one in sets]] = _EMPTY
+    return found_NS
+
+
+def band_keys(signatures_NS: np.ndarray) -> np.ndarray:
+    """Hash the bands of signatures: [N, 125] -> [N, 25] uint64; 0 for a set that is empty."""
+    rows = signatures_NS.reshape(len(signatures_NS), NUM_BANDS, ROWS_PER_BAND).astype(np.uint64)
+    keys_NB = np.zeros(rows.shape[:2], dtype=np.uint64)
+    for row in range(ROWS_PER_BAND):  # FNV-1a over whole words; overflow is its arithmetic
+        keys_NB = (keys_NB ^ rows[:, :, row]) * np.uint64(0x100000001B3)
+    empty_N = (signatures_NS == _EMPTY).all(axis=1)
+    return np.where(empty_N[:, None], np.uint64(0), np.maximum(keys_NB, np.uint64(1)))
 
 
 def candidates(bands: Iterable[np.ndarray]) -> np.ndarray:
@@ -83,26 +100,24 @@ def candidates(bands: Iterable[np.ndarray]) -> np.ndarray:
         bands: For each band the keys of all texts, [N] uint64; one at a time is held.
 
     Returns:
-        [P, 2] int64, first < second, each pair once.
+        [P, 2] int64, first < second, each pair once, ascending.
     """
-    found: list[np.ndarray] = []
+    found = np.zeros(0, dtype=np.uint64)  # first * 2^32 + second
     for keys_N in bands:
         order = np.argsort(keys_N, kind="stable")  # stable: within a bucket in the order of the texts
         ranked = keys_N[order]
         same = np.flatnonzero((ranked[1:] == ranked[:-1]) & (ranked[1:] != 0)) + 1
         starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
         first = starts[np.searchsorted(starts, same, side="right") - 1]
-        found += [
-            np.stack([order[same - 1], order[same]], axis=1),
-            np.stack([order[first], order[same]], axis=1),
-        ]
-    pairs = np.concatenate(found) if found else np.zeros((0, 2), dtype=np.int64)
-    return np.unique(pairs, axis=0)
+        second = order[same].astype(np.uint64)
+        pairs = [order[other].astype(np.uint64) << _HALF | second for other in (same - 1, first)]
+        found = np.unique(np.concatenate([found, *pairs]))
+    return np.stack([found >> _HALF, found & _LOW], axis=1).astype(np.int64)
 
 
 def verified(
     pairs: np.ndarray,
-    texts_of: Callable[[Sequence[int]], Sequence[str]],
+    sets_of: Callable[[Sequence[int]], Sequence[Collection[str]]],
     *,
     jaccard: float,
     containment: float,
@@ -112,7 +127,7 @@ def verified(
 
     Args:
         pairs: From `candidates`, [P, 2].
-        texts_of: Looks up texts by their places, which ascend.
+        sets_of: Looks up the shingles of texts by their places, which ascend.
         jaccard: Least similarity.
         containment: Least containment that counts instead, of texts with at least 5 shingles.
         at_once: Pairs looked up together.
@@ -122,8 +137,8 @@ def verified(
     """
     for start in range(0, len(pairs), at_once):
         part = pairs[start : start + at_once]
-        places = np.unique(part)
-        sets = dict(zip(places.tolist(), map(shingles, texts_of(places.tolist())), strict=True))
+        places = np.unique(part).tolist()
+        sets = {place: set(one) for place, one in zip(places, sets_of(places), strict=True)}
         for first, second in part.tolist():
             one = _similarity(first, second, sets[first], sets[second])
             smaller = min(len(sets[first]), len(sets[second]))
@@ -134,7 +149,7 @@ def verified(
 _ENOUGH_SHINGLES = 5  # one shared phrase is contained in many texts
 
 
-def _similarity(first: int, second: int, own: frozenset[str], other: frozenset[str]) -> NearPair:
+def _similarity(first: int, second: int, own: set[str], other: set[str]) -> NearPair:
     shared = len(own & other)
     either, smaller = len(own) + len(other) - shared, min(len(own), len(other))
     return NearPair(first, second, shared / either if either else 0.0, shared / smaller if smaller else 0.0)
@@ -151,27 +166,20 @@ def miss_probability(jaccard: float) -> float:
     return float((1 - jaccard**ROWS_PER_BAND) ** NUM_BANDS)
 
 
-def clusters(num: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
+def clusters(num: int, pairs: np.ndarray) -> np.ndarray:
     """Join texts that are connected by pairs.
 
     Args:
         num: Texts in all.
-        pairs: Places of near duplicates.
+        pairs: Places of near duplicates, [P, 2].
 
     Returns:
         [num] int64: the earliest member of each text's cluster; its own place where it stands alone.
     """
-    root = np.arange(num)
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
 
-    def top(place: int) -> int:
-        while root[place] != place:
-            root[place] = root[root[place]]  # halve the path for the next one
-            place = int(root[place])
-        return place
-
-    for first, second in pairs:
-        one, other = top(first), top(second)
-        root[max(one, other)] = min(one, other)
-    for place in range(num):
-        root[place] = top(place)
-    return root
+    links = coo_matrix((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(num, num))
+    _, cluster_N = connected_components(links, directed=False)
+    _, first, member_N = np.unique(cluster_N, return_index=True, return_inverse=True)
+    return np.asarray(first[member_N])

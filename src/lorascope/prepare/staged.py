@@ -26,6 +26,7 @@ MESSAGE = pa.struct(
 SCHEMA = pa.schema(
     [
         ("example_id", pa.string()),
+        ("source", pa.string()),
         ("file", pa.string()),
         ("line", pa.int64()),
         ("row", pa.int64()),

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lorascope.lm.segments import TemplateRefusal, merged
 from lorascope.lm.template import Encoded, Template
@@ -25,6 +27,9 @@ from lorascope.run.message import as_record
 class Worked:
     """What some neighbouring rows of a file came to.
 
+    Whoever read them does not know where they stand in it: rows are counted from 1, and ids are what follows
+    the row's number in them, until `placed`.
+
     Attributes:
         batch: Their examples, by `staged.SCHEMA`.
         facts: Of these examples.
@@ -40,14 +45,46 @@ class Worked:
     num_rows: int
     tally: Counter[str]
 
+    def placed(self, *, source: str, file: str, first_row: int, origin: int, side: int) -> "Worked":
+        """The same, told where its rows stand.
+
+        Args:
+            source: Name of the source.
+            file: As in example ids.
+            first_row: 1-based count of the first row in the file.
+            origin: Place of the source among the sources.
+            side: As in `Facts`.
+        """
+        num = self.batch.num_rows
+        row = pc.add(self.batch.column("row"), first_row - 1)
+        ids = pc.binary_join_element_wise(
+            f"{file}#", pc.cast(row, pa.string()), self.batch.column("example_id"), ""
+        )
+        columns = {
+            "example_id": ids,
+            "source": pa.repeat(source, num),
+            "file": pa.repeat(file, num),
+            "row": row,
+        }
+        arrays = [columns.get(name, self.batch.column(name)) for name in SCHEMA.names]
+        facts = replace(
+            self.facts,
+            origin_N=np.full(num, origin, dtype=np.int16),
+            side_N=np.full(num, side, dtype=np.int8),
+        )
+        return replace(
+            self,
+            batch=pa.RecordBatch.from_arrays(arrays, schema=SCHEMA),
+            facts=facts,
+            bad=[replace(one, row=one.row + first_row - 1, file=file) for one in self.bad],
+        )
+
 
 def work(
     rows: Iterable[SourceRow | BadRow],
     *,
     shape: Shape,
     template: Template,
-    file: str,
-    first_row: int,
     targets: str,
 ) -> Worked:
     """Read, word and tokenise some rows.
@@ -56,19 +93,17 @@ def work(
         rows: As found.
         shape: What they are.
         template: How conversations become tokens.
-        file: Its name in example ids.
-        first_row: 1-based count of the first of them in the file.
         targets: "all" assistant turns or the "last".
     """
     bad: list[BadRow] = []
     tally: Counter[str] = Counter()
     conversations: list[Conversation] = []
-    number = first_row - 1
-    for number, row in enumerate(rows, start=first_row):
+    number = 0
+    for number, row in enumerate(rows, start=1):
         if isinstance(row, BadRow):
             bad.append(replace(row, row=number))
             continue
-        for one in conversations_of(row, shape, file, number):
+        for one in conversations_of(row, shape, "", number):
             if isinstance(one, Conversation):
                 conversations.append(replace(one, messages=tuple(merged(one.messages))))
             elif isinstance(one, NotChosen):
@@ -84,14 +119,12 @@ def work(
         _count(tally, conversation, several)
         examples += _named(conversation, several)
     bad.sort(key=lambda one: one.row)
-    return Worked(
-        batch=_batch(examples), facts=_facts(examples), bad=bad, num_rows=number - first_row + 1, tally=tally
-    )
+    return Worked(batch=_batch(examples), facts=_facts(examples), bad=bad, num_rows=number, tally=tally)
 
 
 def _named(conversation: Conversation, several: Sequence[Encoded]) -> list[tuple[Conversation, Encoded, str]]:
-    """Examples with their ids: file#row, file#row.part, and /count where a template splits a conversation."""
-    own = conversation.example_id
+    """Examples with the ends of their ids: .part, and /count where a template splits a conversation."""
+    own = f".{conversation.part}" if conversation.part else ""
     if len(several) == 1:
         return [(conversation, several[0], own)]
     return [(conversation, one, f"{own}/{count}") for count, one in enumerate(several, start=1)]
@@ -117,7 +150,7 @@ def _facts(examples: Sequence[tuple[Conversation, Encoded, str]]) -> Facts:
             "prompt_N": [text_hash(prompt_key(messages)) for messages in said],
             "answer_N": [text_hash(answer_key(messages)) for messages in said],
             "num_tokens_N": [len(one.input_ids) for _, one, _ in examples],
-            "num_targets_N": [sum(label != IGNORE for label in one.labels) for _, one, _ in examples],
+            "num_targets_N": [len(one.labels) - one.labels.count(IGNORE) for _, one, _ in examples],
         }
     )
 
@@ -131,7 +164,8 @@ def _batch(examples: Sequence[tuple[Conversation, Encoded, str]]) -> pa.RecordBa
     ]
     columns: dict[str, list[Any]] = {
         "example_id": [name for _, _, name in examples],
-        "file": [one.file for one in conversations],
+        "source": [""] * len(examples),
+        "file": [""] * len(examples),
         "line": [one.line for one in conversations],
         "row": [one.row for one in conversations],
         "tools": [one.tools for one in conversations],

@@ -5,27 +5,32 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lorascope.prepare.overlap import CODES, Overlap
 from lorascope.prepare.read import BadRow
 from lorascope.prepare.staged import SCHEMA, StagedFile
 
 _TOKENS = ("input_ids", "targets")
 _STAGED = [field for field in SCHEMA if field.name not in _TOKENS]
-_TEXTS = pa.schema([_STAGED[0], pa.field("split", pa.string()), *_STAGED[1:]])
+_OVERLAP = [pa.field("overlap", pa.string()), pa.field("twin", pa.string())]
+_TEXTS = pa.schema([_STAGED[0], pa.field("split", pa.string()), *_STAGED[1:], *_OVERLAP])
 
 
-def write_examples(folder: Path, staged: StagedFile, masks: Mapping[str, np.ndarray]) -> str:
+def write_examples(
+    folder: Path, staged: StagedFile, masks: Mapping[str, np.ndarray], overlap: Overlap
+) -> str:
     """Write dataset/, a Hugging Face DatasetDict, and examples.parquet, what each example says.
 
     Args:
         folder: prepare/, staged.
         staged: All examples.
         masks: Split name to which of them it holds, [N] bool; in the order in which they are stored.
+        overlap: What training has seen of the held-out ones.
 
     Returns:
         sha256 of the dataset, as `run.dataset.content_hash` computes it.
@@ -42,9 +47,13 @@ def write_examples(folder: Path, staged: StagedFile, masks: Mapping[str, np.ndar
                 pa.OSFile(str(path), "wb") as file,
                 pa.ipc.new_stream(file, _features().arrow_schema) as rows,
             ):
+                done = 0
+                chosen = np.flatnonzero(mask_N)
                 for batch in staged.batches(mask_N):
+                    own = chosen[done : done + batch.num_rows]
+                    done += batch.num_rows
                     rows.write_batch(_tokens(batch))
-                    texts.write_table(_texts(batch, split))
+                    texts.write_table(_texts(batch, split, _overlap_columns(own, overlap, staged)))
                     for piece in _bytes_of(batch):
                         digest.update(piece)
             made[split] = datasets.Dataset.from_file(str(path))
@@ -84,11 +93,23 @@ def _tokens(batch: pa.RecordBatch) -> pa.RecordBatch:
     )
 
 
-def _texts(batch: pa.RecordBatch, split: str) -> pa.Table:
-    columns = [
-        pa.repeat(split, batch.num_rows) if name == "split" else batch.column(name) for name in _TEXTS.names
-    ]
+def _texts(batch: pa.RecordBatch, split: str, more: Mapping[str, pa.Array]) -> pa.Table:
+    known = {"split": pa.repeat(split, batch.num_rows), **more}
+    columns = [known[name] if name in known else batch.column(name) for name in _TEXTS.names]
     return pa.Table.from_arrays(columns, schema=_TEXTS)
+
+
+def _overlap_columns(own: np.ndarray, overlap: Overlap, staged: StagedFile) -> dict[str, pa.Array]:
+    """How each example overlaps with training, and the id of a training example that it repeats."""
+    code, twin = overlap.code_N[own], overlap.twin_N[own]
+    if not code.any():
+        return {name: pa.nulls(len(own), pa.string()) for name in ("overlap", "twin")}
+    wanted = np.unique(twin[twin >= 0])
+    names = dict(zip(wanted.tolist(), staged.take(wanted.tolist(), "example_id"), strict=True))
+    return {
+        "overlap": pa.array([CODES[one] or None for one in code], pa.string()),
+        "twin": pa.array([names.get(one) for one in twin.tolist()], pa.string()),
+    }
 
 
 def _bytes_of(batch: pa.RecordBatch) -> Iterator[bytes]:
@@ -120,14 +141,8 @@ def _save(made: Any, folder: Path) -> None:
             datasets.enable_progress_bars()
 
 
-def write_dropped(file: Any, name: str, dropped: Iterable[BadRow]) -> None:
-    """Write to dropped.jsonl: one line per dropped row with file, line, row, reason and excerpt.
-
-    Args:
-        file: Open for writing text.
-        name: Of the data file.
-        dropped: Its rows.
-    """
+def write_dropped(file: TextIO, dropped: Iterable[BadRow]) -> None:
+    """Write to dropped.jsonl: one line per dropped row with file, line, row, reason and excerpt."""
     for bad in dropped:
-        entry = {"file": name, "line": bad.line, "row": bad.row, "reason": bad.reason, "excerpt": bad.excerpt}
+        entry = {name: getattr(bad, name) for name in ("file", "line", "row", "reason", "excerpt")}
         file.write(json.dumps(entry, ensure_ascii=False) + "\n")

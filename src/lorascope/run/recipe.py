@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +141,10 @@ def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         return value
 
     out = dict(values)
-    if "data" in out:
-        out["data"] = resolved(out["data"])
+    if isinstance(out.get("data"), list):
+        out["data"] = [_beside_source(one, resolved) for one in out["data"]]
+    elif "data" in out:
+        out["data"] = _beside_source(out["data"], resolved)
     prepare = out.get("prepare")
     if isinstance(prepare, dict) and "validation" in prepare:
         out["prepare"] = {**prepare, "validation": resolved(prepare["validation"])}
@@ -152,6 +154,12 @@ def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     elif isinstance(base, dict) and str(base.get("id")).startswith("."):
         out["base"] = {**base, "id": resolved(base["id"])}
     return out
+
+
+def _beside_source(one: Any, resolved: Callable[[Any], Any]) -> Any:
+    if isinstance(one, dict) and "path" in one:
+        return {**one, "path": resolved(one["path"])}
+    return resolved(one)
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -3,13 +3,15 @@
 Attribute docstrings become `--help` and the settings page, so they are written for whoever edits a recipe.
 """
 
-import contextlib
 import os
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
-Auto = Literal["auto"]
+from lorascope.run.data_sections import DataSection, PrepareSection
+from lorascope.run.section import Auto, PositiveInt, Section
+
 CheckName = Literal[
     "targets",
     "stop_token",
@@ -22,33 +24,6 @@ CheckName = Literal[
 ]
 CHECKS: tuple[CheckName, ...] = get_args(CheckName)
 """The checks between data and training, in the order in which they are reported."""
-PositiveInt = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """A part of the recipe: frozen, no unknown keys, no infinities, and a switch is never a number."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-        validate_default=True,
-        hide_input_in_errors=False,
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _switches_are_not_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse `rank: yes`: YAML makes it True, and pydantic would take True for 1."""
-        field = cls.model_fields[str(info.field_name)]
-        if isinstance(value, bool) and not _takes_bool(field.annotation):
-            raise ValueError(f"a switch ({str(value).lower()}) stands where a number or name is expected")
-        return value
-
-
-def _takes_bool(annotation: Any) -> bool:
-    return annotation is bool or any(_takes_bool(part) for part in get_args(annotation))
 
 
 class BaseSection(Section):
@@ -68,101 +43,6 @@ class BaseSection(Section):
     dropout: Literal["keep"] | Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability for the base's own dropout layers in training. 0, because exact shared computation needs it
     and LoRA rarely gains by it; `keep` leaves what the model was trained with."""
-
-
-class ColumnsSection(Section):
-    """What the columns of a file stand for; prompt and answer, or messages, or text must be named.
-
-    Their names may be of any language; a dot goes into an object.
-    """
-
-    prompt: str | None = None
-    """What is asked."""
-
-    answer: str | None = None
-    """What is learnt."""
-
-    context: str | None = None
-    """What the prompt is about: Alpaca's input."""
-
-    system: str | None = None
-    """A system prompt."""
-
-    history: str | None = None
-    """Earlier questions and answers, as a list of pairs."""
-
-    reasoning: str | None = None
-    """What is thought before the answer."""
-
-    messages: str | None = None
-    """A list of turns."""
-
-    tools: str | None = None
-    """Tools that the assistant may call, beside messages."""
-
-    text: str | None = None
-    """Plain text for continued pre-training."""
-
-    label: str | None = None
-    """Whether people liked the answer; rows where they did not are left out."""
-
-    @property
-    def named(self) -> dict[str, str]:
-        """What is named: part to column."""
-        return {part: column for part, column in self.model_dump().items() if column}
-
-
-class PrepareSection(Section):
-    """Rows to token ids and labels."""
-
-    template: Literal["auto", "alpaca", "alpaca_s1", "chat"] = "auto"
-    """How rows become text. `auto` is the tokenizer's chat template where it has one, else `alpaca`."""
-
-    format: str = "auto"
-    """What the rows are: `auto` finds out and says so; a name such as `alpaca` or `sharegpt` decides."""
-
-    columns: ColumnsSection | None = None
-    """Which columns hold what, where their names do not say, as in {prompt: question, answer: cypher}."""
-
-    targets: Literal["all", "last"] = "all"
-    """Which assistant turns are learnt; a message's own `train: false` decides before it."""
-
-    max_length: Auto | Annotated[int, Field(ge=8)] = "auto"
-    """Longest example in tokens; longer ones are left out and counted. `auto` is the 99.5th percentile of the
-    data, never more than the base model's context."""
-
-    validation: Auto | Annotated[float, Field(gt=0, lt=1)] | Annotated[int, Field(ge=0)] | str = "auto"
-    """Examples held out: a whole number, a share below 1, or a file of your own. `auto` is 10 %, at most
-    1,000; 0 is none. Rows with the same prompt always stay on the same side."""
-
-    test: Annotated[int, Field(ge=0)] = 0
-    """Examples held out a second time and never looked at in training."""
-
-    max_dropped: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """Largest share of malformed rows that is accepted; up to 10 of them are, unless more than half."""
-
-    @field_validator("validation", mode="before")
-    @classmethod
-    def _share_count_or_file(cls, value: Any) -> Any:
-        """Tell a share from a count: 0.1 is a tenth, 10 is ten examples, and 1.0 might be either."""
-        if isinstance(value, str):
-            value = _number_in(value)
-        if isinstance(value, str):
-            return os.path.expanduser(value)
-        is_count = isinstance(value, int) and value >= 0
-        if not is_count and not (isinstance(value, float) and 0 <= value < 1):
-            raise ValueError(
-                "a share is below 1, as in 0.1; a count is a whole number from 1, as in 50; 0 holds out none"
-            )
-        return value
-
-
-def _number_in(text: str) -> str | int | float:
-    """Take `1e-1` for the number it is: YAML hands it over as text, which would be a file name here."""
-    with contextlib.suppress(ValueError):
-        number = float(text)
-        return int(number) if number.is_integer() and "." not in text else number
-    return text
 
 
 class CheckSection(Section):
@@ -293,13 +173,34 @@ class Recipe(Section):
     base: BaseSection
     """The base model; a plain name is short for {id: name}."""
 
-    data: str = Field(min_length=1)
-    """Instruction data: a JSON, JSON Lines, CSV or Parquet file."""
+    data: tuple[DataSection, ...]
+    """Instruction data: a file, a folder or the name of a dataset on the Hub; or a list of sources."""
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _one_source_or_several(cls, value: Any) -> Any:
+        if isinstance(value, str | Mapping):
+            value = [value]
+        if isinstance(value, bool):
+            return value  # a switch is refused like any other
+        if not isinstance(value, list | tuple) or not value:
+            raise ValueError("data is a path, or a list of sources as in [{path: rows.jsonl, weight: 2}]")
+        return tuple({"path": one} if isinstance(one, str) else one for one in value)
 
     @field_validator("data")
     @classmethod
-    def _at_home(cls, value: str) -> str:
-        return os.path.expanduser(value)
+    def _told_apart(cls, value: tuple[DataSection, ...]) -> tuple[DataSection, ...]:
+        names = [one.called for one in value]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f'two sources are called "{twice}": give each a name of its own')
+        return value
+
+    @field_serializer("data")
+    def _short(self, value: tuple[DataSection, ...]) -> Any:
+        """A single path as it is usually written, and of others only what is set."""
+        told = [one.model_dump(mode="json", exclude_none=True) for one in value]
+        return told[0]["path"] if len(told) == 1 and told[0].keys() == {"path"} else told
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """One seed for the split, the adapter's initial weights, the order of examples and sampling."""

@@ -1,7 +1,7 @@
 """The texts of a run's examples: prepare/examples.parquet read back."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ class ExampleText:
         target_text: The text of its targets, without stop tokens.
         target_bytes: Length of that in UTF-8.
         labels: The row's other short columns, by name.
+        source: Name of its source.
+        overlap: How it overlaps with training, as of `prepare.overlap.CODES`; None for no overlap.
     """
 
     example_id: str
@@ -32,6 +34,8 @@ class ExampleText:
     target_text: str
     target_bytes: int
     labels: dict[str, str]
+    source: str = ""
+    overlap: str | None = None
 
     @property
     def has_prompt(self) -> bool:
@@ -48,7 +52,7 @@ def read_texts(path: Path) -> list[ExampleText]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = ["example_id", "split", "messages", "tools", "learnt", "target_text", "target_bytes", "labels"]
+    columns = [field.name for field in fields(ExampleText)]
     try:
         rows: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
     except (OSError, pa.ArrowException) as error:

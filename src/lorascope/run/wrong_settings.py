@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -41,12 +42,17 @@ def settings_path(location: Sequence[str | int]) -> tuple[str, list[str]]:
     model: type[BaseModel] | None = Recipe
     kept: list[str] = []
     fields = list(Recipe.model_fields)
+    in_list = False
     for part in map(str, location):
         if model is None:
             break
+        if in_list and part.isdigit():
+            kept[-1] += f"[{part}]"
+            continue
         kept.append(part)
         fields = list(model.model_fields)
-        model = _section(model, part)
+        above, model = model, _below(model, part)
+        in_list = model is not _section(above, part)
     return ".".join(kept), fields
 
 
@@ -72,24 +78,51 @@ def explain_wrong(entries: Sequence[Mapping[str, Any]], where: str) -> str:
     if entry["type"] == "missing":
         example = {"base": "--base gpt2, or base: gpt2", "data": "data: my_rows.jsonl"}.get(path, "set it")
         return explain(f'"{path}" is missing', where=where, why="a run cannot do without it", fix=example)
-    model = _section(Recipe, path)
+    model = _section_at(path)
+    has_reason = path.startswith("data") and any(one["type"] == "value_error" for one in entries)
     return explain(
         f"{path}: {_short(entry.get('input'))} is not accepted",
         where=f'{where}, setting "{path}"',
-        why=_why(entries, None if model is None else path),
-        fix=_fix(entries, path) if model is None else _fix_section(path, model),
+        why=_why(entries, None if model is None or has_reason else path),
+        fix=_fix(entries, path) if model is None else _fix_section(path, model, has_reason),
     )
 
 
 def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
     """The section that a setting of a model is; None where it is no section, or no setting."""
     annotation = model.model_fields[name].annotation if name in model.model_fields else None
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    branches = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return next((one for one in branches if _is_section(one)), None)
 
 
-def _fix_section(path: str, model: type[BaseModel]) -> str:
+def _section_at(path: str) -> type[BaseModel] | None:
+    """The section that a dotted path names, as in "lora" or "data[0]"; not a list of sections."""
+    model: type[BaseModel] | None = Recipe
+    for part in path.split("."):
+        if model is None:
+            return None
+        model = _below(model, part) if "[" in part else _section(model, part)
+    return model
+
+
+def _below(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The same, or the section that each entry of a list is."""
+    name = name.partition("[")[0]
+    annotation = model.model_fields[name].annotation if name in model.model_fields else None
+    if get_origin(annotation) is tuple and _is_section(get_args(annotation)[0]):
+        return get_args(annotation)[0]  # type: ignore[no-any-return]
+    return _section(model, name)
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _fix_section(path: str, model: type[BaseModel], has_reason: bool) -> str:
     if path == "base":
         return f"for example base=gpt2; its settings: {', '.join(model.model_fields)}"
+    if has_reason or next(iter(model.model_fields.values())).is_required():
+        return f"its settings: {', '.join(model.model_fields)}"
     name, field = next(iter(model.model_fields.items()))
     default = list(field.default) if isinstance(field.default, tuple) else field.default
     return f"set one of its settings, as in {path}.{name}={default}; {nearest('', model.model_fields)}"
@@ -149,7 +182,7 @@ def _field_help(path: str) -> str:
     model: type[BaseModel] = Recipe
     *sections, name = path.split(".")
     for section in sections:
-        model = _section(model, section) or model
+        model = _below(model, section) or model
     field = model.model_fields.get(name)
     if field is None:
         return nearest(name, model.model_fields)

@@ -50,7 +50,7 @@ def train_without_run(
     observer = observer if ranks.writes else SILENT
     run = log_folder(adapter)
     context = base_context_length(recipe.base.id, revision=recipe.base.revision)
-    splits = read_splits(Path(recipe.data), context, observer)
+    splits = read_splits(Path(recipe.data[0].path), context, observer)
     inputs = training_inputs(recipe, splits)
     finished = is_finished(run, inputs, overwrite=overwrite)
     in_place = finished and _is_copy(adapter, run.adapter)

@@ -13,8 +13,8 @@ from lorascope.prepare.shapes.conversation import Conversation, conversations_of
 from lorascope.prepare.shapes.detect import detect, find_shape
 from lorascope.prepare.shapes.shape import NotChosen, Shape
 from lorascope.prepare.shapes.signals import SIGNALS
+from lorascope.run.data_sections import ColumnsSection
 from lorascope.run.message import ROLES, as_record, message_of
-from lorascope.run.sections import ColumnsSection
 
 USER = {"role": "user", "content": "a"}
 GOOD = {"role": "assistant", "content": "b"}

@@ -6,8 +6,8 @@ import pytest
 
 from lorascope.errors import ConfigError, DataError
 from lorascope.prepare.shapes.detect import FAMILIES, detect, find_shape, shape_named
+from lorascope.run.data_sections import ColumnsSection
 from lorascope.run.recipe import with_overrides
-from lorascope.run.sections import ColumnsSection
 
 ALPACA = {"instruction": "a", "output": "b"}
 MESSAGES = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}

@@ -5,8 +5,8 @@ import pytest
 
 from lorascope.prepare.shapes.detect import detect, find_shape
 from lorascope.prepare.shapes.shape import Part, Turns
+from lorascope.run.data_sections import ColumnsSection
 from lorascope.run.message import Message
-from lorascope.run.sections import ColumnsSection
 
 Said = Callable[..., list[tuple[str, str]]]
 

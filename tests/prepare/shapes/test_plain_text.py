@@ -6,8 +6,8 @@ import pytest
 from lorascope.errors import DataError
 from lorascope.prepare.shapes.detect import detect, find_shape, shape_named
 from lorascope.prepare.shapes.shape import Part, Turns
+from lorascope.run.data_sections import ColumnsSection
 from lorascope.run.message import Message
-from lorascope.run.sections import ColumnsSection
 
 PLAIN = Turns(messages=(Message(role="text", content="The sea."),))
 

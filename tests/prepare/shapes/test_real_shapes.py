@@ -18,7 +18,7 @@ from lorascope.prepare.read import BadRow, SourceRow
 from lorascope.prepare.shapes.conversation import Conversation, conversations_of
 from lorascope.prepare.shapes.detect import detect, find_shape
 from lorascope.prepare.shapes.shape import NotChosen
-from lorascope.run.sections import ColumnsSection
+from lorascope.run.data_sections import ColumnsSection
 
 
 @dataclass(frozen=True, kw_only=True)

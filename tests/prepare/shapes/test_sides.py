@@ -3,7 +3,7 @@ from typing import Any
 
 from lorascope.prepare.shapes.detect import detect, find_shape
 from lorascope.prepare.shapes.shape import Part, Turns
-from lorascope.run.sections import ColumnsSection
+from lorascope.run.data_sections import ColumnsSection
 
 
 def turn(role: str, content: str) -> dict[str, Any]:

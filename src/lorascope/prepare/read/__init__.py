@@ -5,10 +5,11 @@ processes can read it, and `Source.rows` reads it here.
 """
 
 from lorascope.prepare.read.opening import open_source, open_whole, read_rows
-from lorascope.prepare.read.rows import BadRow, Row, SourceRow, excerpt_of
+from lorascope.prepare.read.rows import CHUNK_BYTES, BadRow, Row, SourceRow, excerpt_of
 from lorascope.prepare.read.source import Chunk, Source
 
 __all__ = [
+    "CHUNK_BYTES",
     "BadRow",
     "Chunk",
     "Row",

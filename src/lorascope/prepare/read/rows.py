@@ -33,13 +33,15 @@ class BadRow:
         line: As in SourceRow.
         reason: A stable code, as in "not_json".
         excerpt: Its first characters.
-        row: 1-based count of rows in the file, bad ones included; 0 until `gather` has counted.
+        row: 1-based count of rows in the file, bad ones included; 0 until somebody has counted.
+        file: As in example ids; "" until somebody has said.
     """
 
     line: int
     reason: str
     excerpt: str
     row: int = 0
+    file: str = ""
 
 
 Row = SourceRow | BadRow

@@ -19,7 +19,7 @@ from lorascope.prepare.shapes.shape import Shape
 from lorascope.prepare.shapes.sides import sides_shape
 from lorascope.prepare.shapes.squad import as_squad
 from lorascope.prepare.shapes.turn_lists import as_turn_lists
-from lorascope.run.sections import ColumnsSection
+from lorascope.run.data_sections import ColumnsSection
 
 Recogniser = Callable[[Profile], Shape | None]
 

@@ -13,8 +13,8 @@ from lorascope.prepare.shapes.sides import sides_shape
 from lorascope.prepare.shapes.signals import says_no_input
 from lorascope.prepare.shapes.turn import texts_in
 from lorascope.prepare.shapes.turns import exchange, finished
+from lorascope.run.data_sections import ColumnsSection
 from lorascope.run.message import Message
-from lorascope.run.sections import ColumnsSection
 
 _TEXT = ("text", "")
 _VALUE = ("text", "number", "bool", "")  # an answer 42 is one that should have been text: said row by row

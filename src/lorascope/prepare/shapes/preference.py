@@ -21,8 +21,8 @@ from lorascope.prepare.shapes.sides import is_whole, joined_sides, side_at
 from lorascope.prepare.shapes.tools import tools_in
 from lorascope.prepare.shapes.turn import list_in
 from lorascope.prepare.shapes.turns import finished
+from lorascope.run.data_sections import ColumnsSection
 from lorascope.run.message import Message
-from lorascope.run.sections import ColumnsSection
 
 NAME = "preference"
 _SIDE = ("text", "turns", "turn")

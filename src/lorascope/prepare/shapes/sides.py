@@ -10,8 +10,8 @@ from lorascope.prepare.shapes.shape import NotChosen, Part, Shape
 from lorascope.prepare.shapes.tools import tools_in
 from lorascope.prepare.shapes.turn import list_in, messages_in, turns_in
 from lorascope.prepare.shapes.turns import finished, not_learnt, only_last_answer
+from lorascope.run.data_sections import ColumnsSection
 from lorascope.run.message import Message
-from lorascope.run.sections import ColumnsSection
 
 
 def side_at(row: Mapping[str, Any], column: str, part: str, role: str) -> list[Message]:
