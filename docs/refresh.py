@@ -5,10 +5,8 @@ runs them all, page by page in the order below, in FOLDER (with my_rows.jsonl an
 bundled starter), and rewrites the pages. The tests run the same commands in the same order.
 """
 
-import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,12 +39,9 @@ def commands_of(page: Path) -> list[str]:
 
 def make_ready(folder: Path) -> None:
     """Put the files that the commands name into a folder: 300 rows of the starter, and its base model."""
-    from lorascope.starter import base_folder, data_file
+    from lorascope.starter.files import copy_files
 
-    rows = json.loads(data_file().read_text(encoding="utf-8"))[:300]
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (folder / "my_rows.jsonl").write_text(lines, encoding="utf-8")
-    shutil.copytree(base_folder(), folder / "starter-base")
+    copy_files(folder)
 
 
 def refreshed(text: str, run: Callable[[str], str]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.errors import RunError, explain, nearest
-from lorascope.run.current import later_sections, recipe_of
+from lorascope.run.current import later_sections, recipe_of, unsettled
 from lorascope.run.folder import RunFolder, adapter_of, command_for, open_run
 from lorascope.run.progress import SILENT, Observer
 from lorascope.run.recipe import make_recipe, with_overrides
@@ -279,6 +279,7 @@ def train(
     from lorascope.pipeline import train_checked
 
     folder, recipe = _recipe(run, settings)
+    recipe = unsettled(folder, recipe, "train") if overwrite else recipe
     return Record(
         train_checked(folder, recipe, overwrite=overwrite, resume=resume, observer=observer), "train"
     )

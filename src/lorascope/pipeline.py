@@ -97,7 +97,7 @@ def _without_split(run: RunFolder, recipe: Recipe, observer: Observer) -> list[s
     asked = {"eval": recipe.eval.split, "compare": recipe.compare.split}
     missing = [stage for stage, split in asked.items() if split not in splits]
     for stage in missing:
-        observer.note(f'{stage} is left out: there is no split "{asked[stage]}" (prepare.validation is 0)')
+        observer.note(f'{stage} is left out: there is no split "{asked[stage]}" (nothing was held out)')
     return missing
 
 

@@ -139,3 +139,34 @@ def test_shown_examples_are_in_the_json_too(call: Callable[..., Any], work: Path
     learnt = ["".join(piece["text"] for piece in one["pieces"] if piece["is_target"]) for one in shown]
     # The rows say "0!" to "19!", and their end is learnt.
     assert all(re.fullmatch(r"\d+!<\|endoftext\|>", text) for text in learnt)
+
+
+def test_the_starter_is_written_as_files_to_try_commands_on(call: Callable[..., Any], work: Path) -> None:
+    shutil.rmtree(work / "runs")
+    ended = call("demo", "--files", "try")
+    assert ended.code == 0, ended.err
+    assert len((work / "try" / "my_rows.jsonl").read_text().splitlines()) == 300
+    following = shlex.split(ended.out.splitlines()[-1].removeprefix("next: "))
+    assert call(*following[1:]).code == 0
+    again = call("demo", "--files", "try")
+    assert again.code == 1
+    assert "is there already" in again.err
+
+
+def test_an_overlap_with_training_is_priced(call: Callable[..., Any], work: Path, alpaca_base: Path) -> None:
+    rows = json.loads((work / "rows.json").read_text())
+    held = [*rows[:6], *({"instruction": f"Sing {n}.", "output": f"La {n}."} for n in range(8))]
+    (work / "held.json").write_text(json.dumps(held))
+    words = ("--set", "prepare.validation=held.json", "--set", "check.allow=[overlap]")
+    assert call("prepare", "rows.json", "--base", alpaca_base, "--out", "runs/leak", *words).code == 0
+    assert call("train", "runs/leak", "--set", "train.epochs=1", "--set", "check.allow=[overlap]").code == 0
+    ended = call("eval", "runs/leak")
+    assert ended.code == 0, ended.err
+    assert "overlap with training: none: 8 examples, base " in ended.out
+    assert "overlap with training: same: 6 examples, base " in ended.out
+    groups = json.loads(call("eval", "runs/leak", "--json").out)["adapter"]["by_group"]
+    assert {name: one["num_examples"] for name, one in groups["overlap with training"].items()} == {
+        "none": 8,
+        "same": 6,
+    }
+    assert set(groups) == {"overlap with training"}  # all of them come from one file

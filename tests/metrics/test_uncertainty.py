@@ -20,6 +20,13 @@ from lorascope.metrics.uncertainty import (
 )
 
 
+def test_an_interval_of_scores_ends_where_scores_end() -> None:
+    free, bounded = mean_interval([0.0, 0.0, 0.3]), mean_interval([0.0, 0.0, 0.3], bounds=(0.0, 1.0))
+    # mean 0.1, s = 0.1732, t(2) = 4.3027: half-width 4.3027 * 0.1732 / sqrt(3) = 0.4303
+    assert (free.low, free.high) == (pytest.approx(-0.3303, abs=1e-4), pytest.approx(0.5303, abs=1e-4))
+    assert (bounded.low, bounded.high) == (0.0, free.high)
+
+
 def test_a_ratio_interval_by_hand() -> None:
     # R = (1 + 5) / (1 + 3) = 1.5; residuals -0.5 and 0.5; SE = sqrt(2/1 * 0.5) / 4 = 0.25.
     # t(1) at 0.975 is tan(0.475 pi) = 12.7062, because t with one degree of freedom is Cauchy.

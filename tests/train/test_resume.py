@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from lorascope.errors import RunError
+from lorascope.run.current import recipe_of, unsettled
 from lorascope.run.folder import RunFolder
+from lorascope.run.records import read_json, read_steps
 from lorascope.train.checkpoint import committed_steps, newest_checkpoint
 from lorascope.train.signals import Interrupted
 
@@ -149,6 +151,33 @@ def test_overwrite_starts_again(
     assert outcome(run) == outcome(straight)
 
 
+def test_what_was_auto_is_settled_anew_by_another_training(
+    straight: RunFolder, tmp_path: Path, train: Any
+) -> None:
+    run = RunFolder(Path(shutil.copytree(straight.path, tmp_path / "copy")))
+    assert isinstance(read_json(run.config)["lora"]["target_modules"], list)  # settled by the first
+    assert unsettled(run, recipe_of(run), "train").lora.target_modules == "auto"
+    # What was asked for, and what is changed now, stays.
+    changed = recipe_of(run, ["train.row_tokens=64"])
+    again = unsettled(run, changed, "train")
+    assert (again.train.row_tokens, again.train.eval_steps) == (64, 4)
+
+
+def test_an_adapter_that_was_damaged_is_not_up_to_date(
+    straight: RunFolder, tmp_path: Path, train: Any
+) -> None:
+    run = RunFolder(Path(shutil.copytree(straight.path, tmp_path / "copy")))
+    weights = run.adapter / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(RunError, match="adapter_model.safetensors"):
+        train(run)
+
+
+def test_an_adapters_configuration_is_the_same_bytes_too(straight: RunFolder) -> None:
+    config = read_json(straight.adapter / "adapter_config.json")
+    assert config["target_modules"] == sorted(config["target_modules"])
+
+
 def test_a_finished_training_is_up_to_date_and_other_settings_are_refused(
     straight: RunFolder, tmp_path: Path, train: Any, make_recorder: Any
 ) -> None:
@@ -180,6 +209,8 @@ def test_a_resumed_training_must_have_the_settings_it_was_started_with(
         train(run, observer=make_recorder(stop_after(3)))
     with pytest.raises(RunError, match=r"cannot be resumed(.|\n)*train.learning_rate was 0.\d+, now 0.02"):
         train(run, "train.learning_rate=0.02", resume=True)
+    train(run, resume=True)  # the refused command has changed no setting
+    assert read_steps(run.steps)[-1].learning_rate < 0.02
 
 
 @pytest.mark.parametrize(

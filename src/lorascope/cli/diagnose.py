@@ -74,10 +74,18 @@ def _ending(report: dict[str, Any], run: str) -> list[str]:
         lines = [f"to ship: not shown; {which} is on disk: {ship['why']}"]
     if ship["cost"]:
         lines.append(f"  {ship['cost']['sentence']}")
+    if report["state"] == "unfinished":
+        return [*lines, f"next: {command('train', run, '--resume')}"]
     grave = [one for one in report["findings"] if one["severity"] != "info"]
     if not grave and report["state"] == "finished":
-        lines.append(f"next: {command('eval', run, '--adapter', ship['adapter'])}")
+        lines.append(f"next: {_measure(report, run)}")
     return lines
+
+
+def _measure(report: dict[str, Any], run: str) -> str:
+    """The command that measures the adapter: on rows that were learnt where nothing was held out."""
+    words = ["eval", run, "--adapter", report["step_to_ship"]["adapter"]]
+    return command(*words, *([] if report["has_validation"] else ["--set", "eval.split=train"]))
 
 
 def _refuse_unknown_severity(wanted: str | None) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from lorascope.cli.options import JsonOption, OverwriteOption, SetOption
 from lorascope.errors import command
+from lorascope.run.texts import OVERLAP, SOURCE
 
 
 def evaluate(
@@ -80,10 +81,24 @@ def lines_of(result: dict[str, Any]) -> list[str]:
                 f"{answers['exact_match']['estimate']:.1%}, ended by the stop token "
                 f"{answers['stopped']['estimate']:.1%}"
             )
+    lines += _by_group(base, adapter)
     change = adapter and adapter["difference_from_base"]["loss"]
     if change:
         lines.append(
             f"adapter - base: {change['estimate']:+.4f} nats/token, 95 % interval {change['low']:+.4f} to "
             f"{change['high']:+.4f}, paired over {change['num']:,} examples"
         )
+    return lines
+
+
+def _by_group(base: dict[str, Any], adapter: dict[str, Any] | None) -> list[str]:
+    """Losses by source, and of examples that training has seen: what an overlap is worth."""
+    lines = []
+    for column in (SOURCE, OVERLAP):
+        for value, one in base["by_group"].get(column, {}).items():
+            own = adapter and adapter["by_group"][column][value]["eval_loss"]
+            losses = ", ".join(
+                f"{name} {loss:.4f}" for name, loss in (("base", one["eval_loss"]), ("adapter", own)) if loss
+            )
+            lines.append(f"{column}: {value}: {one['num_examples']:,} examples, {losses}")
     return lines

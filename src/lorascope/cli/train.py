@@ -26,13 +26,14 @@ def train(
     """
     from lorascope.cli.display import TrainingObserver, next_step, print_json
     from lorascope.pipeline import train_checked
-    from lorascope.run.current import recipe_of
+    from lorascope.run.current import recipe_of, unsettled
     from lorascope.run.folder import open_run
     from lorascope.train.ranks import join_ranks
     from lorascope.train.signals import Interrupted
 
     folder = open_run(run)
     recipe = recipe_of(folder, settings, reads=("base", "lora", "train", "check"))
+    recipe = unsettled(folder, recipe, "train") if overwrite else recipe
     try:
         summary = train_checked(
             folder, recipe, overwrite=overwrite, resume=resume, observer=TrainingObserver()

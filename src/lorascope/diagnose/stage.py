@@ -96,6 +96,7 @@ def diagnose(evidence: Evidence) -> dict[str, Any]:
         "verdict": verdict,
         "verdict_reason": reason,
         "state": evidence.state,
+        "has_validation": evidence.validation is not None,
         "last_step": evidence.last_step,
         "num_evaluations": len(evidence.evals),
         "num_validation_rows": validation.num_rows if validation is not None else 0,

@@ -1,7 +1,7 @@
 """Free answers to validation prompts, matched against their references."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from lorascope.errors import UndefinedMetric
@@ -9,7 +9,7 @@ from lorascope.lm.generate import Answer, Decoding, generate
 from lorascope.lm.pair import Pair
 from lorascope.lm.template import Template
 from lorascope.metrics.text_match import exact_match, token_f1
-from lorascope.metrics.uncertainty import mean_interval, proportion_interval
+from lorascope.metrics.uncertainty import Interval, mean_interval, proportion_interval
 from lorascope.run.texts import ExampleText
 
 
@@ -109,11 +109,12 @@ def _parts(matched: Sequence[Matched], group_of: Mapping[str, str]) -> dict[str,
 def _rates(matched: Sequence[Matched]) -> dict[str, Any]:
     num = len(matched)
     why: dict[str, str] = {}
-    f1: dict[str, Any] | None = None
+    f1_N = [one.f1 for one in matched]
     try:
-        f1 = mean_interval([one.f1 for one in matched]).as_dict()
-    except UndefinedMetric as error:  # a single answer has no interval
-        why["token_f1"] = error.message
+        f1 = mean_interval(f1_N, bounds=(0.0, 1.0)).as_dict()
+    except UndefinedMetric as error:  # a single answer has a score and no interval
+        f1 = {**dict.fromkeys(field.name for field in fields(Interval)), "estimate": f1_N[0], "num": 1}
+        why["token_f1_interval"] = error.message
     return {
         "num_examples": num,
         "exact_match": proportion_interval(sum(one.exact for one in matched), num).as_dict(),

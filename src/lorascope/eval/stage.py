@@ -31,7 +31,7 @@ from lorascope.run.provenance import (
 )
 from lorascope.run.records import read_json
 from lorascope.run.sections import EvalSection, Recipe
-from lorascope.run.texts import ExampleText, read_texts
+from lorascope.run.texts import OVERLAP, SOURCE, ExampleText, read_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,8 +191,8 @@ def _measures(
     section = work.section
     target_bytes, origin = _target_bytes(work, pair.tokenizer)
     groups_by_column = {
-        column: {e.example_id: work.texts[e.example_id].labels.get(column, "") for e in work.examples}
-        for column in section.group_by
+        column: {e.example_id: work.texts[e.example_id].group(column) for e in work.examples}
+        for column in (*section.group_by, *_telling_columns(work))
     }
     return {
         "schema": 1,
@@ -213,6 +213,12 @@ def _measures(
         else None,
         "answers_why": None if matched else "eval.generate is 0, or the texts of this dataset are not known",
     }
+
+
+def _telling_columns(work: Work) -> list[str]:
+    """Where examples come from and what training has seen of them, where that differs between them."""
+    texts = [work.texts[e.example_id] for e in work.examples if e.example_id in work.texts]
+    return [column for column in (SOURCE, OVERLAP) if len({text.group(column) for text in texts}) > 1]
 
 
 def _target_bytes(work: Work, tokenizer: Any) -> tuple[np.ndarray, str]:

@@ -118,7 +118,17 @@ def save_adapter(model: Any, tokenizer: Any, folder: Path) -> None:
     refuse_non_finite(adapter_tensors(model), where="adapter about to be saved")
     model.save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; export writes a real one
+    _in_order(folder / "adapter_config.json")
     tokenizer.save_pretrained(str(folder))
+
+
+def _in_order(config: Path) -> None:
+    """Sort what PEFT keeps as sets: the same adapter is then the same bytes."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    for name in ("target_modules", "exclude_modules"):
+        if isinstance(values.get(name), list):
+            values[name] = sorted(values[name])
+    config.write_text(json.dumps(values, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def refuse_non_finite(tensors: dict[str, torch.Tensor], where: str) -> None:
@@ -148,6 +158,11 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     """
     if not (folder / CONFIG).is_file():
         siblings = [e.name for e in folder.parent.iterdir() if e.is_dir()] if folder.parent.is_dir() else []
+        inside = folder / "train" / "adapter"
+        if inside.is_dir():
+            raise _refusal(
+                f'"{folder}" is a run', folder, f"there is no {CONFIG} in it", f"its adapter: {inside}"
+            )
         problem = f'"{folder}" does not exist' if not folder.exists() else f'"{folder}" is no adapter'
         raise _refusal(problem, folder, f"there is no {CONFIG} in it", nearest(folder.name, siblings))
     try:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -193,7 +193,9 @@ def clustered(value_N: npt.ArrayLike, cluster_N: Sequence[Hashable]) -> Column:
     return np.array([exact_sum(np.array(values)) for values in members.values()], dtype=np.float64)
 
 
-def mean_interval(value_N: npt.ArrayLike, level: float = 0.95) -> Interval:
+def mean_interval(
+    value_N: npt.ArrayLike, level: float = 0.95, *, bounds: tuple[float, float] | None = None
+) -> Interval:
     """Interval of a plain mean over examples, such as mean token F1.
 
         mean +- t(n - 1) * s / sqrt(n)
@@ -204,6 +206,7 @@ def mean_interval(value_N: npt.ArrayLike, level: float = 0.95) -> Interval:
     Args:
         value_N: One score per example, [N].
         level: Nominal coverage in (0, 1).
+        bounds: What a score can be; the interval is cut there, which leaves its coverage as it is.
 
     Returns:
         The mean with its interval.
@@ -215,7 +218,10 @@ def mean_interval(value_N: npt.ArrayLike, level: float = 0.95) -> Interval:
         Student 1908, "The probable error of a mean".
     """
     column_N = checked_column(value_N, "value")
-    return ratio_interval(column_N, np.ones_like(column_N), level)
+    found = ratio_interval(column_N, np.ones_like(column_N), level)
+    if bounds is None:
+        return found
+    return replace(found, low=max(found.low, bounds[0]), high=min(found.high, bounds[1]))
 
 
 def proportion_interval(num_success: int, num: int, level: float = 0.95) -> Interval:

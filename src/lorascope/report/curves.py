@@ -40,6 +40,13 @@ def _markers(facts: Facts) -> list[Marker]:
     return [Marker(best, f"lowest validation loss: step {best}")] if best else []
 
 
+_BAND = (
+    "The band is the 95 % interval over validation examples; it says how far this set speaks for all others, "
+    "not how far two evaluations of the same set differ."
+)
+_PROBE_ALONE = "The line is the train probe, rows that are learnt; nothing was held out."
+
+
 def _common(score: SetScore | None, first: int) -> float | None:
     """Loss over the examples that every evaluation of the run scored."""
     if score is None:
@@ -66,9 +73,7 @@ def _loss_chart(evals: Sequence[EvalRecord], first: int, markers: Sequence[Marke
         toggle=True,
         markers=markers,
         title="Loss",
-        caption="The band is the 95 % interval over validation examples; it says how far this set speaks "
-        "for all "
-        "others, not how far two evaluations of the same set differ.",
+        caption=_BAND if len(series) > 1 else _PROBE_ALONE,
     )
 
 
@@ -92,6 +97,7 @@ def _perplexity_chart(evals: Sequence[EvalRecord], first: int, markers: Sequence
         toggle=True,
         markers=markers,
         title="Perplexity: among how many tokens the model seems to choose",
+        caption=None if len(series) > 1 else _PROBE_ALONE,
     )
 
 

@@ -22,8 +22,12 @@ def findings_section(facts: Facts) -> Html | None:
         body.append(table(("Not judged", "Because"), rows, align=("left", "left")))
     ship = diagnosis["step_to_ship"]
     lead = f"Verdict: {diagnosis['verdict'].replace('_', ' ')}."
-    if ship["step"] is not None:
-        lead += f" Ship the adapter of step {ship['step']} ({ship['adapter']}): {ship['why']}."
+    if ship["adapter"] is None:
+        lead += f" Nothing to ship: {ship['why']}."
+    elif ship["shown"]:
+        lead += f" Ship the adapter of step {ship['step']:,} ({ship['adapter']}): {ship['why']}."
+    else:
+        lead += f" Which adapter to ship is not shown: {ship['why']}."
     return section("findings", "Findings", body, lead)
 
 

@@ -64,8 +64,13 @@ def _answer_rows(base: Json, adapter: Json) -> list[tuple[object, ...]]:
     ):
         cells = [one["answers"][key] for one in (base, adapter)]
         if all(cells):
-            rows.append((label, *(f"{c['estimate']:.1%} [{c['low']:.0%}, {c['high']:.0%}]" for c in cells)))
+            rows.append((label, *map(_share, cells)))
     return rows
+
+
+def _share(cell: Json) -> str:
+    told = f"{cell['estimate']:.1%}"
+    return told if cell["low"] is None else f"{told} [{cell['low']:.0%}, {cell['high']:.0%}]"
 
 
 def _groups(column: str, base: Json, adapter: Json) -> Html:

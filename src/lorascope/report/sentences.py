@@ -57,6 +57,8 @@ def _passes(epochs: float) -> str:
 
 
 def _gain(facts: Facts) -> str:
+    if facts.train is None and facts.steps:
+        return "What it gained cannot be measured before its training is finished: lorascope train --resume."
     if facts.base is None or facts.adapter is None:
         return "What it gained has not been measured: lorascope eval does that."
     base, adapter = facts.base["perplexity"], facts.adapter["perplexity"]

@@ -1,11 +1,12 @@
 """The recipe of an existing run, with the command line's changes on top."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lorascope.errors import ConfigError, RunError, explain, parts
 from lorascope.run.commit import write_json
 from lorascope.run.folder import RunFolder, how_to_mend
+from lorascope.run.provenance import stage_record
 from lorascope.run.recipe import make_recipe, read_recipe_file, recipe_values, with_overrides
 from lorascope.run.sections import Recipe
 
@@ -43,6 +44,31 @@ def recipe_of(run: RunFolder, overrides: Sequence[str] = (), *, reads: Sequence[
                 )
             )
     return recipe
+
+
+def unsettled(run: RunFolder, recipe: Recipe, stage: str) -> Recipe:
+    """The recipe with "auto" again where a finished stage settled it, so that it is settled anew.
+
+    Args:
+        run: An existing run.
+        recipe: From `recipe_of`.
+        stage: Whose provenance tells what was asked for and what it came to.
+
+    Returns:
+        The recipe; a setting that was changed since stays as it is.
+    """
+    record = stage_record(run, stage)
+    values = recipe_values(recipe)
+    _ask_again(values, record.get("settings", {}), record.get("resolved", {}))
+    return make_recipe(values)
+
+
+def _ask_again(values: dict[str, Any], asked: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, dict) and isinstance(asked.get(name), Mapping):
+            _ask_again(value, asked[name], resolved.get(name, {}))
+        elif asked.get(name) == "auto" and value == resolved.get(name):
+            values[name] = "auto"
 
 
 def store_sections(run: RunFolder, recipe: Recipe, *sections: str) -> None:

@@ -110,7 +110,8 @@ def load_examples(path: Path, split: str) -> tuple[list[Example], SplitNotes]:
                 f'there is no split "{split}"',
                 where=str(path),
                 why="the dataset has no part of that name",
-                fix=nearest(split, splits),
+                fix=f"{nearest(split, splits)}; eval takes it with --set eval.split=, compare with --set "
+                "compare.split=",
             )
         )
     return examples_of(splits[split], where=f"{path}, split {split}")

@@ -8,6 +8,9 @@ from typing import Any
 from lorascope.errors import RunError, explain
 from lorascope.run.message import Message, message_of
 
+SOURCE, OVERLAP = "data source", "overlap with training"
+"""Columns that metrics are broken down by without being asked, where they tell examples apart."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExampleText:
@@ -36,6 +39,14 @@ class ExampleText:
     labels: dict[str, str]
     source: str = ""
     overlap: str | None = None
+
+    def group(self, column: str) -> str:
+        """Its value in a column to break metrics down by: one of its row's, `SOURCE` or `OVERLAP`."""
+        if column == SOURCE:
+            return self.source
+        if column == OVERLAP:
+            return (self.overlap or "none").replace("_", " ")
+        return self.labels.get(column, "")
 
     @property
     def has_prompt(self) -> bool:

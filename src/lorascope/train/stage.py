@@ -8,7 +8,7 @@ from typing import Any
 from lorascope.errors import NumericsError, RunError, command, explain
 from lorascope.lm.adapter import save_adapter
 from lorascope.lm.fingerprint import base_identity
-from lorascope.run.commit import committed_folder
+from lorascope.run.commit import committed_folder, verify_folder
 from lorascope.run.current import store_sections
 from lorascope.run.dataset import Example, content_hash, load_examples, load_splits
 from lorascope.run.folder import RunFolder, require
@@ -104,10 +104,10 @@ def train_splits(
         make_room(run, overwrite=overwrite, resume=resume, ranks=ranks, observer=observer)
         with out_of_memory_told(run):
             training = build_training(run, recipe, splits, inputs, ranks, observer)
+        if resume:
+            go_back(training)  # refuses settings that the checkpoint was not made with
         if ranks.writes:  # now that they are known to work; --resume alone goes on with what was asked for
             store_sections(run, recipe, "base", "seed", "lora", "train")
-        if resume:
-            go_back(training)
         with stop_requests() as request:
             try:
                 with out_of_memory_told(run):
@@ -122,9 +122,13 @@ def is_finished(run: RunFolder, inputs: StageInputs, *, overwrite: Overwrite) ->
     """Whether this very training is finished; a summary is the last file that a training writes.
 
     Raises:
-        RunError: One with other inputs is finished and `overwrite` is False.
+        RunError: One with other inputs is finished and `overwrite` is False, or its adapter was changed.
     """
-    return run.train_summary.is_file() and is_up_to_date(run, inputs, overwrite=overwrite)
+    if not (run.train_summary.is_file() and is_up_to_date(run, inputs, overwrite=overwrite)):
+        return False
+    if run.adapter.is_dir():
+        verify_folder(run.adapter)
+    return True
 
 
 def training_inputs(
