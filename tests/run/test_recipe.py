@@ -300,6 +300,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "format": "auto",
         "columns": None,
         "targets": "all",
+        "truncation": "drop",
         "near_duplicates": 0.8,
         "max_length": "auto",
         "validation": "auto",

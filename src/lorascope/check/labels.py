@@ -43,6 +43,7 @@ def rows_end_with_stop(
     decode: Callable[[Sequence[int]], str],
     *,
     cut_length: int | None = None,
+    cut_ids: Collection[str] = (),
 ) -> CheckResult:
     """The last target of every row is a stop token; white space of a template may follow it.
 
@@ -50,18 +51,21 @@ def rows_end_with_stop(
         splits: The dataset.
         stop_ids: Tokens that end an answer.
         decode: Ids to text.
-        cut_length: Length at which rows were cut, None where none was; such rows are counted, not failed.
+        cut_length: Length at which rows were cut, None where that is not known.
+        cut_ids: Examples that are known to be cut. Cut rows are counted, not failed.
     """
     failures, num_cut = [], 0
     for split, example in each(splits):
         targets = example.labels[example.labels != IGNORE]
         if not len(targets) or _last_ink(targets, decode) in stop_ids:
             continue
-        if cut_length is not None and example.num_tokens >= cut_length:
+        at_limit = cut_length is not None and example.num_tokens >= cut_length
+        if at_limit or example.example_id in cut_ids:
             num_cut += 1
             continue
         failures.append(failure(example, split, f"the last target is {decode(targets[-1:])!r}"))
-    note = f"{num_cut:,} rows were cut at {cut_length} tokens and do not teach stopping" if num_cut else ""
+    at = f" at {cut_length} tokens" if cut_length is not None else ""
+    note = f"{num_cut:,} rows were cut{at} and do not teach stopping" if num_cut else ""
     return result(
         "stop_token",
         "the last target is a stop token",

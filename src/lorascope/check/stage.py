@@ -112,7 +112,13 @@ def examine(
     prefix, prompts = prompt_is_prefix(splits, texts, template, tokenizer.decode, advance)
     results: list[CheckResult] = [
         rows_have_targets(splits),
-        rows_end_with_stop(splits, stop_ids, tokenizer.decode, cut_length=cut_length),
+        rows_end_with_stop(
+            splits,
+            stop_ids,
+            tokenizer.decode,
+            cut_length=cut_length,
+            cut_ids={one.example_id for one in texts.values() if one.cut == "response"},
+        ),
         *padding_is_no_target(splits, notes, default_collator(pad_id), {pad_id, *stop_ids}),
         labels_repeat_ids(splits),
         prompt_is_no_target(splits, prompts),

@@ -68,6 +68,10 @@ def summary(report: dict[str, Any]) -> list[str]:
         lines.append(
             f"dropped: {malformed}, {dropped['over_length']:,} too long; listed in prepare/dropped.jsonl"
         )
+    if cut := sum(report["truncation"]["cut"].values()):
+        what = "prompts" if report["truncation"]["policy"] == "cut_prompt" else "answers"
+        by_split = ", ".join(f"{name} {count:,}" for name, count in report["truncation"]["cut"].items())
+        lines.append(f"cut: the {what} of {cut:,} examples, to make them fit ({by_split})")
     lines += [*_left_out(report), *_of_the_template(report)]
     if report["odd"]:
         odd = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in report["odd"].items())

@@ -24,6 +24,7 @@ from lorascope.prepare.repeats import find_repeats, prompt_groups
 from lorascope.prepare.settled import OVER_LENGTH, Settled, settle
 from lorascope.prepare.staged import StagedFile
 from lorascope.prepare.summary import report_of
+from lorascope.prepare.truncation import truncate
 from lorascope.prepare.write import write_dropped, write_examples
 from lorascope.run.commit import (
     MANIFEST,
@@ -103,6 +104,8 @@ def _into(
         facts, accounts = _read_through(origins, template, recipe, staged, dropped, observer)
         staged.finish()
         max_length = _max_length(recipe, facts, observer)
+        if section.truncation != "drop":
+            facts = truncate(staged, facts, template, policy=section.truncation, max_length=max_length)
         _refuse_all_too_long(origins, facts, max_length)
         repeats = {}
         if section.near_duplicates is not None:
@@ -112,7 +115,9 @@ def _into(
         groups = prompt_groups(facts, repeats)
         settled = settle(facts, groups, sections, section, max_length=max_length, seed=recipe.seed)
         overlap = overlap_of(settled.side_N, facts, repeats)
+        cut = {} if section.truncation == "drop" else staged.cut_by_split(settled.masks())
         report = report_of(origins, accounts, facts, settled, repeats, overlap, staged, template)
+        report["truncation"] = {"policy": section.truncation, "cut": cut}
         _write_over_length(dropped, staged, settled)
         report["dataset_sha256"] = write_examples(folder, staged, settled.masks(), overlap)
     write_json(folder / "template.json", template.as_record())

@@ -1,12 +1,15 @@
 """Examples between reading and writing: in a file, because decisions need all and memory has no room."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
+from lorascope.run.dataset import IGNORE
 
 _CALL = pa.struct([("name", pa.string()), ("arguments", pa.string()), ("call_id", pa.string())])
 MESSAGE = pa.struct(
@@ -38,11 +41,13 @@ SCHEMA = pa.schema(
         ("num_tokens", pa.int32()),
         ("labels", pa.string()),
         ("odd", pa.list_(pa.string())),
+        ("cut", pa.string()),
         ("input_ids", pa.list_(pa.int32())),
         ("targets", pa.list_(pa.int32())),
     ]
 )
-"""An example while it is staged; `targets` are the labels of its tokens, `labels` its row's other columns."""
+"""An example while it is staged; `targets` are the labels of its tokens, `labels` its row's other columns;
+`cut` says what of it was cut to make it fit."""
 
 
 class StagedFile:
@@ -55,6 +60,8 @@ class StagedFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.starts = [0]
+        self._replaced = np.zeros(0, dtype=np.int64)
+        self._replacements: pa.Table | None = None
         self._writer: Any = pa.ipc.new_file(str(path), SCHEMA)
         self._reader: Any = None
 
@@ -65,11 +72,16 @@ class StagedFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.close()
-        self._reader = None
+        self._reader = self._replacements = None
         self.path.unlink(missing_ok=True)
+        self._second.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         return self.starts[-1]
+
+    @property
+    def _second(self) -> Path:
+        return self.path.with_suffix(".replaced.arrow")
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Write one more batch."""
@@ -82,24 +94,62 @@ class StagedFile:
         self._writer.close()
         self._reader = pa.ipc.open_file(pa.memory_map(str(self.path)))
 
+    def replace(self, places: Sequence[int], batches: Iterable[pa.RecordBatch]) -> dict[str, np.ndarray]:
+        """Put other examples in the places of some; once.
+
+        Args:
+            places: Where, ascending; may still grow while the batches are made.
+            batches: The examples, in the same order.
+
+        Returns:
+            Of the new ones "num_tokens" and the number of "targets", [R].
+        """
+        with pa.ipc.new_file(str(self._second), SCHEMA) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        self._replacements = pa.ipc.open_file(pa.memory_map(str(self._second))).read_all()
+        self._replaced = np.asarray(places, dtype=np.int64)
+        targets = (
+            sum(one != IGNORE for one in labels.as_py()) for labels in self._replacements.column("targets")
+        )
+        return {
+            "num_tokens": self._replacements.column("num_tokens").to_numpy(),
+            "targets": np.fromiter(targets, dtype=np.int64),
+        }
+
     def batches(self, mask_N: np.ndarray) -> Iterator[pa.RecordBatch]:
         """The chosen examples in their order, batch by batch.
 
         Args:
             mask_N: Which of them, [N] bool.
         """
-        for index, (start, end) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
+        for index, (start, end) in enumerate(pairwise(self.starts)):
             chosen = mask_N[start:end]
             if chosen.any():
-                yield self._reader.get_batch(index).filter(pa.array(chosen))
+                yield self._batch(index).filter(pa.array(chosen))
 
     def take(self, places: Sequence[int], column: str) -> list[Any]:
         """Values of one column at some places, which ascend."""
         wanted = np.asarray(places, dtype=np.int64)
         out: list[Any] = []
-        for index, (start, end) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
+        for index, (start, end) in enumerate(pairwise(self.starts)):
             low, high = np.searchsorted(wanted, [start, end])
             if low < high:
-                values = self._reader.get_batch(index).column(column)
+                values = self._batch(index).column(column)
                 out += values.take(pa.array(wanted[low:high] - start)).to_pylist()
         return out
+
+    def cut_by_split(self, masks: Mapping[str, np.ndarray]) -> dict[str, int]:
+        """How many of the replaced examples each split holds, by split."""
+        return {name: int(mask_N[self._replaced].sum()) for name, mask_N in masks.items()}
+
+    def _batch(self, index: int) -> pa.RecordBatch:
+        batch, start = self._reader.get_batch(index), self.starts[index]
+        low, high = np.searchsorted(self._replaced, [start, start + batch.num_rows])
+        if low == high or self._replacements is None:
+            return batch
+        order = np.arange(batch.num_rows)
+        order[self._replaced[low:high] - start] = batch.num_rows + np.arange(high - low)
+        both = pa.concat_tables([pa.Table.from_batches([batch]), self._replacements.slice(low, high - low)])
+        (patched,) = both.take(pa.array(order)).combine_chunks().to_batches()
+        return patched

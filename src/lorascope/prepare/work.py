@@ -175,6 +175,7 @@ def _batch(examples: Sequence[tuple[Conversation, Encoded, str]]) -> pa.RecordBa
         "num_tokens": [len(one.input_ids) for one in encoded],
         "labels": [json.dumps(dict(one.labels), ensure_ascii=False) for one in conversations],
         "odd": [list(one.odd) for one in conversations],
+        "cut": [None] * len(examples),
         "input_ids": [one.input_ids for one in encoded],
         "targets": [one.labels for one in encoded],
     }

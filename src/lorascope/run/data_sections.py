@@ -132,6 +132,10 @@ class PrepareSection(Section):
     test: Annotated[int, Field(ge=0)] = 0
     """Examples held out a second time and never looked at in training."""
 
+    truncation: Literal["drop", "cut_prompt", "cut_response"] = "drop"
+    """What becomes of longer examples: left out; or the longest text of their prompt is shortened; or the end
+    of the answer is cut off, and such an example does not teach to stop."""
+
     near_duplicates: Annotated[float, Field(gt=0, le=1)] | None = 0.8
     """Least similarity of near duplicates: Jaccard over 3-word shingles, template wording aside. They stay on
     one side of the split; null looks for exact repetitions only."""

@@ -26,6 +26,7 @@ class ExampleText:
         target_bytes: Length of that in UTF-8.
         labels: The row's other short columns, by name.
         source: Name of its source.
+        cut: What of it was cut to make it fit, "prompt" or "response"; None where it is whole.
         overlap: How it overlaps with training, as of `prepare.overlap.CODES`; None for no overlap.
     """
 
@@ -38,6 +39,7 @@ class ExampleText:
     target_bytes: int
     labels: dict[str, str]
     source: str = ""
+    cut: str | None = None
     overlap: str | None = None
 
     def group(self, column: str) -> str:
