@@ -119,7 +119,7 @@ class Run:
     @property
     def check(self) -> Record:
         """What the checks came to."""
-        return self._one("check", "report.json")
+        return CheckRecord(self._one("check", "report.json")._values, "check")
 
     @property
     def train(self) -> Record:
@@ -260,11 +260,20 @@ def prepare(
     return Run(out)
 
 
+class CheckRecord(Record):
+    """What the checks came to; in a notebook a table of checks and what is worth a look."""
+
+    def _repr_html_(self) -> str:
+        from lorascope.check.page import check_fragment
+
+        return str(check_fragment(self._values))
+
+
 def check(run: Run | Path | str, *, settings: Settings = _NONE) -> Record:
     """Check a prepared run's batches; the record's `passed` says how it went."""
     from lorascope.check.stage import check_run
 
-    return Record(check_run(*_recipe(run, settings)), "check")
+    return CheckRecord(check_run(*_recipe(run, settings)), "check")
 
 
 def train(

@@ -72,8 +72,10 @@ def test_a_healthy_run_passes_every_check(run: RunFolder) -> None:
     report = check(run)
     assert (report["passed"], report["failed"], report["allowed"]) == (True, [], [])
     assert [one["name"] for one in report["checks"]] == list(CHECKS)
-    assert [one["num_rows"] for one in report["checks"]] == [30, 30, 30, 30, 30, 30, 30, 3]
-    assert report["first_line"] == "all 8 checks passed on 30 rows"
+    rows = {one["name"]: one["num_rows"] for one in report["checks"]}
+    has_bos = next(one["passed"] for one in report["checks"] if one["name"] == "bos")
+    assert rows == dict.fromkeys(CHECKS, 30) | {"overlap": 3} | ({} if has_bos else {"bos": 0})
+    assert report["first_line"].startswith(f"all {10 if has_bos else 9} checks passed on 30 rows")
     assert json.loads(run.check_report.read_text()) == report
     verify_folder(run.stage("check"))
     record = read_provenance(run)["stages"]["check"]
@@ -147,7 +149,8 @@ def test_a_planted_fault_is_found_and_named(
     report = check(run)
     assert not report["passed"]
     assert failed(report) == {name: [held if name == "overlap" else row] for name in names}
-    assert report["first_line"].startswith("1 of 30 rows fail")
+    first = "1 of 3 rows that are held out stand in training" if "overlap" in names else "1 of 30 rows "
+    assert report["first_line"].startswith(("1 of 30 rows ", first))
 
 
 def test_a_failed_check_may_be_allowed_on_record(run: RunFolder) -> None:
@@ -249,8 +252,8 @@ def test_a_healthy_dataset_made_elsewhere_passes_padded_or_not(
     assert (report["passed"], failed(report)) == (True, {})
     assert report["trimmed_rows"] == (12 if length else 0)
     made = {one["name"]: one["passed"] for one in report["checks"]}
-    assert made == dict.fromkeys(CHECKS, True) | {"prompt_prefix": None, "overlap": None}
-    assert report["first_line"] == "all 6 checks passed on 12 rows"
+    assert made == dict.fromkeys(CHECKS, True) | dict.fromkeys(("prompt_prefix", "bos", "overlap"))
+    assert report["first_line"] == "all 7 checks passed on 12 rows"
 
 
 def test_padding_and_unpadded_come_to_the_same_examples(rows: Any, tmp_path: Path) -> None:
@@ -276,9 +279,7 @@ def test_an_end_that_was_lost_to_a_mask_made_from_the_pad_id_is_found(
         ]
     report = check_dataset(save(tmp_path / "d", columns), str(alpaca_base))
     assert failed(report) == {"stop_token": ["0", "1", "2", "3", "4"]}
-    assert report["first_line"].startswith(
-        '12 of 12 rows fail "the last target is a stop token"; for example 0, 1, 2'
-    )
+    assert report["first_line"] == "12 of 12 rows never train the stop token; here are three: 0, 1, 2"
 
 
 @pytest.mark.parametrize("has_mask", [True, False])

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 _SHOWN = 5
+MOST_ROWS = 500
+"""Rows that a page shows, and failing rows that a report names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +22,7 @@ class CheckResult:
         note: What a reader needs besides.
         fix: What to do when it failed.
         worst: Up to five examples: example_id, split and what is wrong with them.
+        failures: All of them; not part of the check's JSON.
     """
 
     name: str
@@ -30,10 +33,13 @@ class CheckResult:
     note: str = ""
     fix: str = ""
     worst: tuple[dict[str, Any], ...] = ()
+    failures: tuple[dict[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The check as JSON values."""
-        return {**asdict(self), "worst": list(self.worst)}
+        values = {**asdict(self), "worst": list(self.worst)}
+        del values["failures"]
+        return values
 
 
 def result(
@@ -55,6 +61,7 @@ def result(
         note=note,
         fix=fix,
         worst=tuple(failures[:_SHOWN]),
+        failures=tuple(failures),
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lorascope.check.findings import CheckResult
+from lorascope.check.findings import MOST_ROWS, CheckResult
+from lorascope.check.fit import fit_notices
 from lorascope.check.labels import (
     default_collator,
     labels_repeat_ids,
@@ -13,11 +14,14 @@ from lorascope.check.labels import (
     rows_have_targets,
 )
 from lorascope.check.prompts import held_out_is_new, prompt_is_no_target, prompt_is_prefix
+from lorascope.check.quality import quality_notices
+from lorascope.check.tokens import bos_once, ids_are_known, other_template, packed_rows
 from lorascope.errors import ConfigError, DataError, explain, nearest
 from lorascope.lm.batches import pad_id_of
 from lorascope.lm.load import load_tokenizer
 from lorascope.lm.template import Template
 from lorascope.lm.template_record import load_template
+from lorascope.lm.vocabulary import Vocabulary, read_vocabulary
 from lorascope.run.commit import committed_folder, write_json
 from lorascope.run.dataset import Example, SplitNotes, content_hash, examples_of, load_splits
 from lorascope.run.folder import RunFolder
@@ -26,6 +30,8 @@ from lorascope.run.progress import SILENT, Observer
 from lorascope.run.provenance import StageClock, StageInputs, record_stage
 from lorascope.run.sections import CHECKS, Recipe
 from lorascope.run.texts import ExampleText, read_texts
+
+_WORTH_A_LOOK = 0.005  # of all rows; what concerns fewer is listed and not shouted
 
 
 def check_run(run: RunFolder, recipe: Recipe, *, observer: Observer = SILENT) -> dict[str, Any]:
@@ -43,13 +49,24 @@ def check_run(run: RunFolder, recipe: Recipe, *, observer: Observer = SILENT) ->
         RunError: The run is not prepared, or its prepared files are damaged.
     """
     clock = StageClock()
-    prepared_data(run)
+    prepared = prepared_data(run)
     tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
     template = load_template(run.template, tokenizer)
+    vocabulary = read_vocabulary(recipe.base.id, revision=recipe.base.revision)
     splits, notes = load_all(run.dataset)
     texts = {text.example_id: text for text in read_texts(run.examples)}
     with observer.task("checking", sum(len(rows) for rows in splits.values()), "rows") as advance:
-        report = examine(splits, notes, tokenizer, template, texts, recipe.check.allow, advance=advance)
+        report = examine(
+            splits,
+            notes,
+            tokenizer,
+            template,
+            texts,
+            recipe.check.allow,
+            num_ids=vocabulary.num_rows,
+            advance=advance,
+        )
+    _look(report, splits, tokenizer, template, texts, vocabulary, prepared)
     with committed_folder(run.stage("check"), replace=True) as folder:
         write_json(folder / "report.json", report)
     hashes = {"dataset": report["dataset_sha256"]}
@@ -75,7 +92,36 @@ def check_dataset(
     padded = {note.stored_length for note in notes.values()}
     if cut_length is None and len(padded) == 1:
         cut_length = padded.pop()
-    return examine(splits, notes, tokenizer, None, {}, allow, cut_length=cut_length)
+    vocabulary = read_vocabulary(base)
+    report = examine(
+        splits, notes, tokenizer, None, {}, allow, cut_length=cut_length, num_ids=vocabulary.num_rows
+    )
+    _look(report, splits, tokenizer, None, {}, vocabulary, None)
+    return report
+
+
+def _look(
+    report: dict[str, Any],
+    splits: Mapping[str, Sequence[Example]],
+    tokenizer: Any,
+    template: Template | None,
+    texts: Mapping[str, ExampleText],
+    vocabulary: Vocabulary,
+    prepared: Mapping[str, Any] | None,
+) -> None:
+    """Add what stops nobody and is worth a look, the gravest first."""
+    stop_ids = template.stop_ids if template else stop_ids_of(tokenizer)
+    found, figures = fit_notices(splits, texts, tokenizer, vocabulary, stop_ids)
+    found += quality_notices(texts, prepared)
+    elsewhere = [] if texts else [packed_rows(splits, tokenizer.eos_token_id)]
+    found += [one for one in (*elsewhere, other_template(splits, tokenizer, template)) if one is not None]
+    found.sort(key=lambda one: (one.severity != "warn", -one.num_rows))
+    report["notices"] = [one.as_dict() for one in found]
+    report["tokenizer_fit"] = figures
+    least = _WORTH_A_LOOK * sum(len(rows) for rows in splits.values())
+    warned = [one for one in found if one.severity == "warn" and (not one.num_rows or one.num_rows >= least)]
+    if not report["failed"] and warned:
+        report["first_line"] += f"; worth a look: {warned[0].sentence}"
 
 
 def load_all(folder: Path) -> tuple[dict[str, list[Example]], dict[str, SplitNotes]]:
@@ -104,6 +150,7 @@ def examine(
     allow: Sequence[str],
     *,
     cut_length: int | None = None,
+    num_ids: int | None = None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """Make every check and lay out the report."""
@@ -123,6 +170,8 @@ def examine(
         labels_repeat_ids(splits),
         prompt_is_no_target(splits, prompts),
         prefix,
+        bos_once(splits, tokenizer.bos_token_id),
+        ids_are_known(splits, num_ids),
         held_out_is_new(splits),
     ]
     failed = [one.name for one in results if one.passed is False]
@@ -137,8 +186,19 @@ def examine(
         "has_attention_mask": all(note.has_attention_mask for note in notes.values()),
         "stop_tokens": [tokenizer.convert_ids_to_tokens(i) for i in stop_ids],
         "checks": [one.as_dict() for one in results],
+        "failed_rows": _failed_rows(results),
         "dataset_sha256": content_hash(splits.items()),
     }
+
+
+def _failed_rows(results: Sequence[CheckResult]) -> dict[str, str]:
+    """Example id to what is wrong with it, up to 500: what a page shows first."""
+    found: dict[str, str] = {}
+    for one in results:
+        for row in one.failures:
+            if len(found) < MOST_ROWS:
+                found.setdefault(row["example_id"], row["what"])
+    return found
 
 
 def stop_ids_of(tokenizer: Any) -> tuple[int, ...]:
@@ -165,7 +225,23 @@ def first_line(results: Sequence[CheckResult], notes: Mapping[str, SplitNotes]) 
         return f"all {made} checks passed on {results[0].num_rows:,} rows"
     worst = max(failed, key=lambda one: one.num_failed)
     names = ", ".join(one["example_id"] for one in worst.worst[:3])
-    return f'{worst.num_failed:,} of {worst.num_rows:,} rows fail "{worst.question}"; for example {names}'
+    several = "here are three" if worst.num_failed > 2 else "here"
+    return f"{worst.num_failed:,} of {worst.num_rows:,} rows {_FAULTS[worst.name]}; {several}: {names}"
+
+
+_FAULTS = {
+    "targets": "train nothing at all",
+    "stop_token": "never train the stop token",
+    "padding": "train on padding",
+    "attention_mask": "have an attention mask that does not fit them",
+    "labels": "have labels that are not their own token",
+    "prompt_masked": "train on their prompt",
+    "prompt_prefix": "begin otherwise than generation will",
+    "bos": "begin twice",
+    "vocabulary": "hold tokens that the base does not have",
+    "overlap": "that are held out stand in training",
+}
+"""What is wrong with rows that fail a check, as the end of a sentence."""
 
 
 def _refuse_unknown(allow: Sequence[str]) -> None:

@@ -17,6 +17,10 @@ def check(
     show: Annotated[
         int, typer.Option(help="Print this many decoded examples with their targets coloured.")
     ] = 0,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page here: the checks, and up to 500 rows token by token, worst first."),
+    ] = None,
     settings: SetOption = [],  # noqa: B006
     as_json: JsonOption = False,
 ) -> None:
@@ -35,14 +39,18 @@ def check(
     run = RunFolder(target)
     report, base_id = _of_run(run, settings) if is_run else _of_dataset(target, base, settings)
     dataset = run.dataset if is_run else target
+    if html is not None:
+        _write_page(html, dataset, base_id, report, target)
     if as_json:
-        shown = {"shown": _shown(dataset, base_id, show)} if show else {}
+        shown = {"shown": _shown(dataset, base_id, report, show)} if show else {}
         print_json({"target": str(target), **report, **shown})
     else:
         for line in summary(report):
             typer.echo(line)
         if show:
-            _show(dataset, base_id, show)
+            _show(dataset, base_id, report, show)
+        if html is not None:
+            typer.echo(f"page: {html}")
         if report["passed"] and is_run:
             next_step(command("train", target))
     if not report["passed"]:
@@ -109,20 +117,29 @@ def summary(report: dict[str, Any]) -> list[str]:
                 f"         {row['example_id']} ({row['split']}): {row['what']}" for row in one["worst"][:3]
             ]
             lines.append(f"         fix: {one['fix']}")
+    for one in report["notices"]:
+        lines.append(f"  {'look' if one['severity'] == 'warn' else 'info'} {one['sentence']}")
+        if one["severity"] == "warn":
+            lines += [
+                f"         {row['example_id']} ({row['split']}): {row['what']}" for row in one["worst"][:3]
+            ]
+            lines.append(f"         fix: {one['fix']}")
     return lines
 
 
-def _shown(dataset: Path, base: str, count: int) -> list[dict[str, Any]]:
-    """The first examples of the first split, as runs of decoded tokens that are targets or not."""
+def _shown(dataset: Path, base: str, report: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Some examples, the worst first, as runs of decoded tokens that are targets or not."""
+    from lorascope.check.page import faults_of, worst_first
     from lorascope.check.show import marked_tokens
+    from lorascope.check.stage import load_all
     from lorascope.lm.load import load_tokenizer
-    from lorascope.run.dataset import load_examples, load_splits
 
-    examples, _ = load_examples(dataset, next(iter(load_splits(dataset))))
-    tokenizer = load_tokenizer(base)
+    tokenizer, faults = load_tokenizer(base), faults_of(report)
     return [
         {
             "example_id": example.example_id,
+            "split": split,
+            "fault": faults.get(example.example_id),
             "num_tokens": example.num_tokens,
             "num_target_tokens": example.num_target_tokens,
             "pieces": [
@@ -130,16 +147,16 @@ def _shown(dataset: Path, base: str, count: int) -> list[dict[str, Any]]:
                 for text, is_target in marked_tokens(example, tokenizer)
             ],
         }
-        for example in examples[:count]
+        for split, example in worst_first(load_all(dataset)[0], report, count)
     ]
 
 
-def _show(dataset: Path, base: str, count: int) -> None:
+def _show(dataset: Path, base: str, report: dict[str, Any], count: int) -> None:
     from rich.console import Console
     from rich.text import Text
 
     console = Console(soft_wrap=True)
-    for example in _shown(dataset, base, count):
+    for example in _shown(dataset, base, report, count):
         text = Text()
         for piece in example["pieces"]:
             if console.is_terminal:
@@ -148,4 +165,17 @@ def _show(dataset: Path, base: str, count: int) -> None:
                 text.append(f">>{piece['text']}<<" if piece["is_target"] else piece["text"])
         targets = f"{example['num_target_tokens']} of {example['num_tokens']} tokens are targets"
         console.print(Text(f"\n{example['example_id']}: {targets}", style="bold"))
+        if example["fault"]:
+            console.print(Text(example["fault"], style="bold red"))
         console.print(text)
+
+
+def _write_page(path: Path, dataset: Path, base: str, report: dict[str, Any], target: Path) -> None:
+    from lorascope.check.page import check_page, worst_first
+    from lorascope.check.stage import load_all
+    from lorascope.lm.load import load_tokenizer
+    from lorascope.run.commit import write_text
+
+    rows = worst_first(load_all(dataset)[0], report)
+    page = check_page(report, rows, load_tokenizer(base), name=target.resolve().name)
+    write_text(path, str(page))

@@ -18,6 +18,7 @@ def token_strip(
     ids: Sequence[int],
     label: str | None = None,
     stop_ids: Collection[int] = (),
+    legend: bool = True,
 ) -> Html:
     """Show what the model reads and what it learns, token by token.
 
@@ -28,6 +29,7 @@ def token_strip(
         label: Which example it is.
         stop_ids: Ids that end a text, such as `eos_token_id`; they are outlined, so that a missing or
             unlearned one is seen.
+        legend: Whether to explain the marks below it.
 
     Returns:
         The strip with its counts and legend.
@@ -40,7 +42,7 @@ def token_strip(
     ]
     num_targets = sum(map(bool, is_target))
     counts = f"{len(tokens):,} tokens, {num_targets:,} of them learned"
-    legend = [
+    marks = [
         tag("li", tag("span", "abc", class_="ls-token ls-target"), "learned: counts in the loss"),
         tag("li", tag("span", "abc", class_="ls-token"), "read, not learned"),
         tag("li", tag("span", "end", class_="ls-token ls-stop"), "stop token") if stop_ids else "",
@@ -54,7 +56,7 @@ def token_strip(
         "div",
         head,
         tag("div", join(pieces), class_="ls-tokens", role="group", tabindex=0, aria_label=name),
-        tag("ul", join(legend), class_="ls-legend ls-token-legend"),
+        tag("ul", join(marks), class_="ls-legend ls-token-legend") if legend else "",
         class_="ls-strip",
     )
 

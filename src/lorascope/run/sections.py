@@ -20,6 +20,8 @@ CheckName = Literal[
     "labels",
     "prompt_masked",
     "prompt_prefix",
+    "bos",
+    "vocabulary",
     "overlap",
 ]
 CHECKS: tuple[CheckName, ...] = get_args(CheckName)

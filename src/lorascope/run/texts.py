@@ -1,7 +1,7 @@
 """The texts of a run's examples: prepare/examples.parquet read back."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,9 @@ def read_texts(path: Path) -> list[ExampleText]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = [field.name for field in fields(ExampleText)]
     try:
+        stored = set(pq.read_schema(path).names)  # an earlier version wrote fewer columns
+        columns = [one.name for one in fields(ExampleText) if one.name in stored or one.default is MISSING]
         rows: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise RunError(
