@@ -253,7 +253,7 @@ def test_a_healthy_dataset_made_elsewhere_passes_padded_or_not(
     assert report["trimmed_rows"] == (12 if length else 0)
     made = {one["name"]: one["passed"] for one in report["checks"]}
     assert made == dict.fromkeys(CHECKS, True) | dict.fromkeys(("prompt_prefix", "bos", "overlap"))
-    assert report["first_line"] == "all 7 checks passed on 12 rows"
+    assert report["first_line"].startswith("all 7 checks passed on 12 rows")
 
 
 def test_padding_and_unpadded_come_to_the_same_examples(rows: Any, tmp_path: Path) -> None:
