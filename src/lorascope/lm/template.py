@@ -319,14 +319,11 @@ class Template:
     def _encoded(self, texts: list[str], *, special: bool) -> list[list[int]]:
         if not texts:
             return []
-        encoded = self.tokenizer(
-            texts,
-            add_special_tokens=False,
-            return_attention_mask=False,
-            split_special_tokens=not special,
-            verbose=False,
-        )
-        return [list(ids) for ids in encoded["input_ids"]]
+        backend = self.tokenizer.backend_tokenizer  # what it runs itself, without making masks of every text
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = not special
+        return [encoding.ids for encoding in backend.encode_batch(texts, add_special_tokens=False)]
 
     def _bos(self) -> list[int]:
         """The beginning-of-text token where the tokenizer adds one and the template has not written it."""

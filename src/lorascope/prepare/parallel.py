@@ -1,21 +1,15 @@
 """All sources chunk by chunk, in order: here where they are small, in several processes where that pays."""
 
-import os
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lorascope.errors import DataError, explain
 from lorascope.lm.template import Template
 from lorascope.prepare.origin import Origin
+from lorascope.prepare.processes import in_processes, processes_for
 from lorascope.prepare.read import CHUNK_BYTES, Chunk
 from lorascope.prepare.shapes.shape import Shape
 from lorascope.prepare.work import Worked, work
-
-_BYTES_FOR_PROCESSES = 24 << 20  # 30 s of work for one process; starting several takes 5 s
-_MOST_PROCESSES = 16  # one process reads the files and writes the results, and feeds no more than these
-_AHEAD = 2  # chunks under way for each process, so that none waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +33,7 @@ class Job:
 
 def num_processes(origins: Sequence[Origin]) -> int:
     """How many processes work on the chunks; 1 is this one."""
-    if sum(origin.num_bytes for origin in origins) < _BYTES_FOR_PROCESSES:
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _MOST_PROCESSES)
+    return processes_for(sum(origin.num_bytes for origin in origins))
 
 
 def work_through(
@@ -97,34 +88,12 @@ def _here(job: Job, chunks: Iterator[tuple[int, Chunk]]) -> Iterator[tuple[int, 
 def _elsewhere(
     job: Job, chunks: Iterator[tuple[int, Chunk]], processes: int
 ) -> Iterator[tuple[int, Chunk, Worked]]:
-    from loky import ProcessPoolExecutor
-    from loky.process_executor import BrokenProcessPool
-
-    pool = ProcessPoolExecutor(max_workers=processes, initializer=_take, initargs=(job,))
-    under_way: deque[tuple[int, Chunk, Any]] = deque()
-
-    def next_one() -> tuple[int, Chunk, Worked]:
-        place, chunk, future = under_way.popleft()
-        return place, chunk, future.result()
-
-    try:
+    def sent() -> Iterator[tuple[tuple[int, Chunk], tuple[int, Chunk]]]:
         for place, chunk in chunks:
-            under_way.append((place, replace(chunk, content=_SENT), pool.submit(_work, place, chunk)))
-            if len(under_way) > _AHEAD * processes:
-                yield next_one()
-        while under_way:
-            yield next_one()
-    except BrokenProcessPool as error:
-        raise DataError(
-            explain(
-                "a process that read the data was ended from outside",
-                where="prepare",
-                why="the system ends processes when memory runs out",
-                fix="free some memory and run the command again; nothing was written",
-            )
-        ) from error
-    finally:
-        pool.shutdown(wait=True, kill_workers=True)
+            yield (place, replace(chunk, content=_SENT)), (place, chunk)
+
+    for (place, chunk), worked in in_processes(job.work, sent(), processes):
+        yield place, chunk, worked
 
 
 class _Sent:
@@ -135,16 +104,3 @@ class _Sent:
 
 
 _SENT = _Sent()
-_job: Job | None = None
-
-
-def _take(job: Job) -> None:
-    """Keep what every chunk needs, once per process."""
-    global _job
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # each process has a core of its own
-    _job = job
-
-
-def _work(origin: int, chunk: Chunk) -> Worked:
-    assert _job is not None
-    return _job.work(origin, chunk)

@@ -25,6 +25,7 @@ from lorascope.prepare.near import (
     signatures,
     verified,
 )
+from lorascope.prepare.processes import in_processes, processes_for
 from lorascope.prepare.staged import StagedFile
 from lorascope.run.progress import Observer
 
@@ -60,7 +61,7 @@ def find_repeats(
         staged: The examples.
         facts: Of them.
         jaccard: Least similarity of two texts.
-        folder: For files that are read band by band and removed at the end; 600 bytes an example.
+        folder: For files that are read band by band and removed at the end; 300 bytes an example.
         observer: Told about progress.
 
     Returns:
@@ -73,12 +74,11 @@ def find_repeats(
     bands = _Bands(folder)
     with observer.task("comparing texts", len(facts), "examples") as advance, bands:
         done = 0
-        for batch in staged.batches(np.ones(len(facts), dtype=bool)):
-            keys = _keys(batch, common)
-            own = slice(done, done + batch.num_rows)
-            bands.append({kind: np.where(heads[kind][own, None], keys[kind], 0) for kind in KINDS})
-            done += batch.num_rows
-            advance(batch.num_rows)
+        for keys in _all_keys(staged, common):
+            own = slice(done, done + len(keys["both"]))
+            bands.append({kind: np.where(heads[kind][own, None], keys[kind], np.uint32(0)) for kind in KINDS})
+            done = own.stop
+            advance(len(keys["both"]))
     # Examples that are held out already come last, so that in every bucket a training one comes first.
     order_N = np.argsort(facts.side_N > 0, kind="stable")
     found = {}
@@ -135,6 +135,30 @@ def _sets(
 ) -> tuple[frozenset[str], frozenset[str]]:
     prompt, answer = _texts_of_turns(turns)
     return shingles(prompt) - common["prompt"], shingles(answer) - common["answer"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sketch:
+    """Makes the band keys of one batch, here or in another process."""
+
+    staged: StagedFile
+    common: dict[str, frozenset[str]]
+
+    def keys(self, index: int) -> dict[str, np.ndarray]:
+        return _keys(self.staged.batch(index), self.common)
+
+
+def _all_keys(staged: StagedFile, common: dict[str, frozenset[str]]) -> Iterator[dict[str, np.ndarray]]:
+    sketch, num = _Sketch(staged, common), staged.num_batches
+    processes = processes_for(staged.path.stat().st_size // _STAGED_PER_BYTE)
+    if processes == 1:
+        yield from map(sketch.keys, range(num))
+        return
+    for _, keys in in_processes(sketch.keys, ((index, (index,)) for index in range(num)), processes):
+        yield keys
+
+
+_STAGED_PER_BYTE = 5  # a staged example is about five times as large as its row
 
 
 def _keys(batch: pa.RecordBatch, common: dict[str, frozenset[str]]) -> dict[str, np.ndarray]:
@@ -194,5 +218,5 @@ class _Bands:
     def read(self, kind: str) -> Iterator[np.ndarray]:
         """The bands of a kind, one after the other; each file goes once it is read."""
         for path in self.paths[kind]:
-            yield np.fromfile(path, dtype=np.uint64)
+            yield np.fromfile(path, dtype=np.uint32)
             path.unlink()

@@ -79,6 +79,19 @@ class StagedFile:
     def __len__(self) -> int:
         return self.starts[-1]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which opens the files by itself; only of a file that is finished."""
+        return {"path": self.path, "starts": self.starts, "replaced": self._replaced}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.path, self.starts, self._replaced = state["path"], state["starts"], state["replaced"]
+        self._writer = None
+        self._reader = pa.ipc.open_file(pa.memory_map(str(self.path)))
+        second = self._second
+        self._replacements = (
+            pa.ipc.open_file(pa.memory_map(str(second))).read_all() if len(self._replaced) else None
+        )
+
     @property
     def _second(self) -> Path:
         return self.path.with_suffix(".replaced.arrow")
@@ -126,7 +139,7 @@ class StagedFile:
         for index, (start, end) in enumerate(pairwise(self.starts)):
             chosen = mask_N[start:end]
             if chosen.any():
-                yield self._batch(index).filter(pa.array(chosen))
+                yield self.batch(index).filter(pa.array(chosen))
 
     def take(self, places: Sequence[int], column: str) -> list[Any]:
         """Values of one column at some places, which ascend."""
@@ -135,7 +148,7 @@ class StagedFile:
         for index, (start, end) in enumerate(pairwise(self.starts)):
             low, high = np.searchsorted(wanted, [start, end])
             if low < high:
-                values = self._batch(index).column(column)
+                values = self.batch(index).column(column)
                 out += values.take(pa.array(wanted[low:high] - start)).to_pylist()
         return out
 
@@ -143,7 +156,13 @@ class StagedFile:
         """How many of the replaced examples each split holds, by split."""
         return {name: int(mask_N[self._replaced].sum()) for name, mask_N in masks.items()}
 
-    def _batch(self, index: int) -> pa.RecordBatch:
+    @property
+    def num_batches(self) -> int:
+        """How many batches were appended."""
+        return len(self.starts) - 1
+
+    def batch(self, index: int) -> pa.RecordBatch:
+        """One of the batches, as it was appended but for what was replaced."""
         batch, start = self._reader.get_batch(index), self.starts[index]
         low, high = np.searchsorted(self._replaced, [start, start + batch.num_rows])
         if low == high or self._replacements is None:

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from lorascope.prepare.shapes.shape import NotChosen, Shape
 from lorascope.prepare.split import answer_key, prompt_key
 from lorascope.prepare.staged import MESSAGE, SCHEMA
 from lorascope.run.dataset import IGNORE
-from lorascope.run.message import as_record
+from lorascope.run.message import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,10 +158,7 @@ def _facts(examples: Sequence[tuple[Conversation, Encoded, str]]) -> Facts:
 def _batch(examples: Sequence[tuple[Conversation, Encoded, str]]) -> pa.RecordBatch:
     encoded = [one for _, one, _ in examples]
     conversations = [conversation for conversation, _, _ in examples]
-    turns = [
-        [as_record(message) for message in conversation.messages[: one.num_turns]]
-        for conversation, one, _ in examples
-    ]
+    turns = [conversation.messages[: one.num_turns] for conversation, one, _ in examples]
     columns: dict[str, list[Any]] = {
         "example_id": [name for _, _, name in examples],
         "source": [""] * len(examples),
@@ -180,7 +177,23 @@ def _batch(examples: Sequence[tuple[Conversation, Encoded, str]]) -> pa.RecordBa
         "targets": [one.labels for one in encoded],
     }
     arrays = [
-        pa.array(turns, type=pa.list_(MESSAGE)) if name == "messages" else pa.array(columns[name], type=kind)
+        _messages(turns) if name == "messages" else pa.array(columns[name], type=kind)
         for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True)
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def _messages(turns: Sequence[Sequence[Message]]) -> pa.ListArray:
+    """Lists of turns, field by field: a tenth of the time that turns as mappings take."""
+    every = [message for own in turns for message in own]
+    calls = [[asdict(call) for call in message.tool_calls] for message in every]
+    fields = {
+        field.name: pa.array(
+            calls if field.name == "tool_calls" else [getattr(one, field.name) for one in every],
+            type=field.type,
+        )
+        for field in MESSAGE
+    }
+    ends = np.cumsum([0, *map(len, turns)], dtype=np.int32)
+    struct = pa.StructArray.from_arrays(list(fields.values()), fields=list(MESSAGE))
+    return pa.ListArray.from_arrays(pa.array(ends), struct, type=pa.list_(MESSAGE))
