@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import ConfigError, explain
+from lorascope.run.data_sections import TEMPLATES
 from lorascope.run.folder import RunFolder
 from lorascope.run.lineage import recorded_base
 from lorascope.run.progress import SILENT, Observer
@@ -123,7 +124,8 @@ def compare_without_run(
     section = recipe.compare
     measured = None
     if data is not None:
-        same = recipe.prepare.model_copy(update={"template": template.name})
+        asked = recipe.prepare.template
+        same = recipe.prepare.model_copy(update={"template": template.name if asked in TEMPLATES else asked})
         measured = _measured(data, recipe.model_copy(update={"prepare": same}), section.split, observer)
         _say_what_is_left_out(measured, observer)
         section = section.model_copy(update={"split": measured.split})

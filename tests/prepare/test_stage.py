@@ -553,3 +553,29 @@ def test_too_many_malformed_rows_stop_it_unless_accepted_on_record(
     run = make_run(rows, alpaca_base, "prepare.max_dropped=0.2")
     assert report_of(run)["dropped"] == {"malformed": 11, "over_length": 0}
     assert json.loads(run.config.read_text())["prepare"]["max_dropped"] == 0.2
+
+
+def test_the_data_quality_score_is_the_loss_under_the_base(
+    make_run: Make, alpaca_rows: Rows, alpaca_base: Path
+) -> None:
+    import numpy as np
+    import pyarrow.parquet as pq
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    run = make_run(alpaca_rows(20), alpaca_base, "prepare.score=true", "prepare.validation=4")
+    rows = pq.read_table(run.stage("prepare") / "scores.parquet").to_pylist()
+    examples = [one for split in ("train", "validation") for one in load_examples(run.dataset, split)[0]]
+    assert [row["example_id"] for row in rows] == [one.example_id for one in examples]
+    model = AutoModelForCausalLM.from_pretrained(str(alpaca_base), dtype=torch.float32).eval()
+    for row, one in zip(rows, examples, strict=True):  # an independent computation, row by row
+        ids = torch.tensor(one.input_ids.tolist())[None]
+        labels = torch.tensor(one.labels.tolist())[None]
+        with torch.no_grad():
+            assert row["loss"] == pytest.approx(model(ids, labels=labels).loss.item(), rel=1e-5)
+    report = report_of(run)["scores"]
+    by_loss = sorted(rows, key=lambda row: row["loss"])
+    assert [one["example_id"] for one in report["trivial"]] == [row["example_id"] for row in by_loss[:10]]
+    assert report["strangest"][0]["example_id"] == by_loss[-1]["example_id"]
+    assert report["median"] == pytest.approx(float(np.median([row["loss"] for row in rows])))
+    assert any(line.startswith("data-quality score") for line in summary(report_of(run)))

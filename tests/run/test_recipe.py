@@ -301,6 +301,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "columns": None,
         "targets": "all",
         "truncation": "drop",
+        "score": False,
         "near_duplicates": 0.8,
         "max_length": "auto",
         "validation": "auto",

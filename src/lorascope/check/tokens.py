@@ -69,7 +69,8 @@ def packed_rows(splits: _Splits, eos_id: int | None) -> Notice | None:
 
 def other_template(splits: _Splits, tokenizer: Any, template: Template | None) -> Notice | None:
     """Rows that are not worded as the tokenizer's own chat template would: as a server will word prompts."""
-    if not getattr(tokenizer, "chat_template", None) or (template is not None and template.chat_template):
+    own = getattr(tokenizer, "chat_template", None)
+    if not own or (template is not None and template.chat_template == own):
         return None
     if template is None:
         opening = _opening(tokenizer)

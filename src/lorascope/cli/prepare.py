@@ -20,6 +20,12 @@ def prepare(
     ],
     out: Annotated[Path, typer.Option(help="The run folder to make.")],
     base: Annotated[str | None, typer.Option(help="Base model: a Hub id such as gpt2, or a folder.")] = None,
+    score: Annotated[
+        bool,
+        typer.Option(
+            "--score", help="Also score every example by its loss under the base: a data-quality score."
+        ),
+    ] = False,
     settings: SetOption = [],  # noqa: B006
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -40,6 +46,7 @@ def prepare(
     from_recipe = is_recipe_file(path)
     values = read_recipe_file(path) if from_recipe else {**later_sections(run), "data": data}
     values |= {} if base is None else {"base": base}
+    settings = [*settings, *(["prepare.score=true"] if score else [])]
     report = prepare_run(
         run,
         make_recipe(with_overrides(values, settings), data if from_recipe else "command line"),
@@ -78,7 +85,24 @@ def summary(report: dict[str, Any]) -> list[str]:
         lines.append(f"worth a look: {odd}")
     if report["unused_columns"]:
         lines.append(f"columns not learnt from: {', '.join(report['unused_columns'])}")
-    return [*lines, *_repeats(report)]
+    return [*lines, *_repeats(report), *_scores(report)]
+
+
+def _scores(report: dict[str, Any]) -> list[str]:
+    """The data-quality score: what is typical, and the ends."""
+    scores = report["scores"]
+    if scores is None:
+        return []
+    lines = [
+        f"data-quality score, loss under the base: median {scores['median']:.2f} nats per token, "
+        f"90 % of the examples from {scores['p5']:.2f} to {scores['p95']:.2f}; all in prepare/scores.parquet"
+    ]
+    for name in ("strangest", "trivial"):
+        lines += [
+            f"  {name}: {one['example_id']} ({one['loss']:.2f}): {one['answer'][:60]!r}"
+            for one in scores[name][:3]
+        ]
+    return lines
 
 
 def _read(report: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.errors import ModelError, explain
-from lorascope.lm.template import Template, resolve_template
+from lorascope.lm.template import Template, open_template, resolve_template
 from lorascope.lm.template_record import load_template
 
 
@@ -22,7 +22,7 @@ def find_template(asked: str, adapter: Path | None, tokenizer: Any) -> tuple[Tem
         The template, and in words where it comes from; both stand in the report.
     """
     if asked != "auto":
-        return Template(resolve_template(asked, tokenizer), tokenizer), f"prepare.template={asked}, as asked"
+        return open_template(asked, tokenizer), f"prepare.template={asked}, as asked"
     if adapter is not None:
         record = adapter.resolve().parent.parent / "prepare" / "template.json"
         if record.is_file():

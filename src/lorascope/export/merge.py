@@ -105,6 +105,7 @@ def save_merged(model: Any, tokenizer: Any, template: Template, folder: Path, dt
     )
     with quiet():
         model.save_pretrained(str(folder))
+        tokenizer.chat_template = template.chat_template or tokenizer.chat_template  # what was trained
         tokenizer.save_pretrained(str(folder))
     return weights_sha256(model, dtype)
 

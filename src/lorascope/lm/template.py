@@ -10,13 +10,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from lorascope.errors import ConfigError, ModelError, explain
+import jinja2
+
+from lorascope.errors import ConfigError, ModelError, explain, nearest
 from lorascope.lm.alpaca import PREAMBLES, alpaca_segments
 from lorascope.lm.chat import GUARD, Chat, choose_options
 from lorascope.lm.fingerprint import tokenizer_fingerprint
 from lorascope.lm.segments import Segment, TemplateRefusal, learnt_turns, merged
+from lorascope.run.data_sections import TEMPLATES
 from lorascope.run.dataset import IGNORE
 from lorascope.run.message import Message, ToolCall
 
@@ -89,6 +93,31 @@ def resolve_template(name: str, tokenizer: Any) -> str:
     if name != "auto":
         return name
     return "chat" if has_own else "alpaca"
+
+
+def open_template(asked: str, tokenizer: Any) -> "Template":
+    """The template that `prepare.template` asks for: one of ours, the tokenizer's own, or a file's.
+
+    Raises:
+        ConfigError: "chat" was asked of a tokenizer without one; the file is not there or is no Jinja.
+    """
+    if asked in TEMPLATES:
+        return Template(resolve_template(asked, tokenizer), tokenizer)
+    path = Path(asked)
+    try:
+        wording = path.read_text(encoding="utf-8")
+        jinja2.Environment().parse(wording)
+    except (OSError, UnicodeDecodeError, jinja2.TemplateSyntaxError) as error:
+        siblings = [one.name for one in path.parent.glob("*.jin*")] if path.parent.is_dir() else []
+        raise ConfigError(
+            explain(
+                f'prepare.template: "{asked}" cannot be read as a chat template',
+                where=str(path),
+                why=str(getattr(error, "strerror", None) or error),
+                fix=nearest(path.name, siblings) if siblings else f"a file, or one of {', '.join(TEMPLATES)}",
+            )
+        ) from error
+    return Template("chat", tokenizer, chat_template=wording)
 
 
 class Template:

@@ -8,7 +8,8 @@ from typing import Any
 from lorascope.errors import DataError, explain, nearest
 from lorascope.lm.fingerprint import tokenizer_fingerprint
 from lorascope.prepare.origin import Origin, open_origin
-from lorascope.run.data_sections import DataSection
+from lorascope.run.commit import sha256_of
+from lorascope.run.data_sections import TEMPLATES, DataSection
 from lorascope.run.progress import Observer
 from lorascope.run.provenance import StageInputs
 from lorascope.run.recipe import recipe_values
@@ -68,6 +69,8 @@ def _held_out(recipe: Recipe) -> Path | None:
 def lasting(recipe: Recipe) -> Recipe:
     """The recipe with paths that hold from any working directory; names on the Hub stay as they are."""
     prepare = recipe.prepare
+    if prepare.template not in TEMPLATES:
+        prepare = prepare.model_copy(update={"template": _absolute(prepare.template)})
     if isinstance(prepare.validation, str) and prepare.validation != "auto":
         prepare = prepare.model_copy(update={"validation": _absolute(prepare.validation)})
     return recipe.model_copy(
@@ -98,6 +101,8 @@ def prepare_settings(recipe: Recipe) -> dict[str, Any]:
 def prepare_inputs(recipe: Recipe, origins: Sequence[Origin], tokenizer: Any) -> StageInputs:
     """What decides the result: settings, and hashes of data and tokenizer."""
     hashes = {"tokenizer": tokenizer_fingerprint(tokenizer)}
+    if recipe.prepare.template not in TEMPLATES and Path(recipe.prepare.template).is_file():
+        hashes["template"] = sha256_of(Path(recipe.prepare.template))
     for place, origin in enumerate(origins):
         several = len(recipe.data) > 1
         name = f"data {origin.name}" if several else "data"

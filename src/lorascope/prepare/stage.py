@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from lorascope.errors import DataError, RunError, explain
 from lorascope.lm.load import base_context_length, load_tokenizer
-from lorascope.lm.template import Template, resolve_template
+from lorascope.lm.template import Template, open_template
 from lorascope.prepare.account import Account, refuse_too_many_bad
 from lorascope.prepare.facts import Facts, joined
 from lorascope.prepare.inputs import lasting, open_all, prepare_inputs, prepare_settings
@@ -21,6 +21,7 @@ from lorascope.prepare.overlap import overlap_of
 from lorascope.prepare.parallel import work_through
 from lorascope.prepare.read import BadRow
 from lorascope.prepare.repeats import find_repeats, prompt_groups
+from lorascope.prepare.scores import score_data
 from lorascope.prepare.settled import OVER_LENGTH, Settled, settle
 from lorascope.prepare.staged import StagedFile
 from lorascope.prepare.summary import report_of
@@ -35,6 +36,7 @@ from lorascope.run.commit import (
     remove_leftovers,
     write_json,
 )
+from lorascope.run.data_sections import TEMPLATES
 from lorascope.run.folder import RunFolder
 from lorascope.run.lock import only_writer
 from lorascope.run.progress import SILENT, Observer
@@ -120,6 +122,7 @@ def _into(
         report["truncation"] = {"policy": section.truncation, "cut": cut}
         _write_over_length(dropped, staged, settled)
         report["dataset_sha256"] = write_examples(folder, staged, settled.masks(), overlap)
+    report["scores"] = score_data(folder, recipe, observer) if section.score else None
     write_json(folder / "template.json", template.as_record())
     write_json(folder / "report.json", report)
     return report
@@ -159,7 +162,7 @@ def _max_length(recipe: Recipe, facts: Facts, observer: Observer) -> int:
 
 def _template(recipe: Recipe, tokenizer: Any, origins: Sequence[Origin]) -> Template:
     """The template, in the thinking mode that suits the first conversations of every source."""
-    template = Template(resolve_template(recipe.prepare.template, tokenizer), tokenizer)
+    template = open_template(recipe.prepare.template, tokenizer)
     sample = [(one.messages, one.tools) for origin in origins for one in origin.sample()]
     return template.for_conversations(sample, recipe.prepare.targets)
 
@@ -202,8 +205,9 @@ def _write_over_length(dropped: TextIO, staged: StagedFile, settled: Settled) ->
 
 
 def _resolved(recipe: Recipe, template: str, max_length: int) -> Recipe:
-    """The recipe with what "auto" came to."""
-    settled = {"template": template, "max_length": max_length}
+    """The recipe with what "auto" came to; a template's file stays its path."""
+    asked = recipe.prepare.template
+    settled = {"template": template if asked in TEMPLATES else asked, "max_length": max_length}
     return recipe.model_copy(update={"prepare": recipe.prepare.model_copy(update=settled)})
 
 

@@ -106,11 +106,17 @@ class DataSection(Section):
         return self.name or self.path.rstrip("/").rpartition("/")[2]
 
 
+TEMPLATES = ("auto", "alpaca", "alpaca_s1", "chat")
+"""Templates by name; anything else that `prepare.template` says is a file."""
+
+
 class PrepareSection(Section):
     """Rows to token ids and labels."""
 
-    template: Literal["auto", "alpaca", "alpaca_s1", "chat"] = "auto"
-    """How rows become text. `auto` is the tokenizer's chat template where it has one, else `alpaca`."""
+    template: str = "auto"
+    """How rows become text: `alpaca`, `alpaca_s1`, `chat` (the tokenizer's own chat template), or a file of
+    your own with a chat template in Jinja. `auto` is the tokenizer's chat template where it has one, else
+    `alpaca`."""
 
     format: str = "auto"
     """What the rows are: `auto` finds out and says so; a name such as `alpaca` or `sharegpt` decides."""
@@ -140,8 +146,19 @@ class PrepareSection(Section):
     """Least similarity of near duplicates: Jaccard over 3-word shingles, template wording aside. They stay on
     one side of the split; null looks for exact repetitions only."""
 
+    score: bool = False
+    """Score every example by its loss under the base, and list the strangest and the most trivial ones."""
+
     max_dropped: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Largest share of malformed rows that is accepted; up to 10 of them are, unless more than half."""
+
+    @field_validator("template")
+    @classmethod
+    def _name_or_file(cls, value: str) -> str:
+        if value not in TEMPLATES and "." not in value and "/" not in value:
+            named = ", ".join(f"'{name}'" for name in TEMPLATES)
+            raise ValueError(f"it must be one of {named}, or a file with a chat template in Jinja")
+        return os.path.expanduser(value)
 
     @field_validator("validation", mode="before")
     @classmethod

@@ -125,7 +125,8 @@ def build_training(
             observer.note(threads)
     tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
     if run.template.is_file():
-        load_template(run.template, tokenizer)  # refuses another tokenizer than the data's
+        template = load_template(run.template, tokenizer)  # refuses another tokenizer than the data's
+        tokenizer.chat_template = template.chat_template or tokenizer.chat_template  # a file's goes along
     train = _trainable(splits["train"])
     model, targets = _model(recipe, precision, device)
     for name, examples in splits.items():
