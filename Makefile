@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
 
-.PHONY: demo test test-unit test-slow lint format install install-dev docs clean
+.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare clean
 
 demo: install ## the whole pipeline on the bundled starter
 	$(BIN)/lorascope demo --out $(RUNS)/demo --overwrite
@@ -29,6 +29,10 @@ lint: install-dev ## format, style, types, layers
 
 docs: install-dev ## rewrites the pages made from code; with CHECK=1 fails where one is stale
 	$(BIN)/python docs/generate.py $(if $(CHECK),--check)
+
+bench-prepare: install-dev ## prepare at a million rows, beside TRL and datasketch; writes docs/benchmarks/prepare.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(BIN)/python benchmarks/prepare.py
 
 format: install-dev
 	$(BIN)/ruff format src tests examples

@@ -16,6 +16,7 @@ from lorascope.run.progress import SILENT, Observer
 from lorascope.run.recipe import make_recipe, with_overrides
 
 if TYPE_CHECKING:
+    from lorascope.lm.pair import Pair
     from lorascope.lm.template import Template
     from lorascope.run.dataset import Example
     from lorascope.run.sections import Recipe
@@ -71,6 +72,7 @@ def eval_without_run(
     measured = _measured(data, recipe, recipe.eval.split, observer)
     _say_what_is_left_out(measured, observer)
     pair = pair_of(recipe, adapter, expected_base=recorded_base(adapter))
+    _say_how_tokenizers_differ(pair, observer)
     work = Work(
         examples=measured.examples,
         texts=measured.texts,
@@ -120,6 +122,7 @@ def compare_without_run(
     if prompts is not None:
         read_prompts(prompts)
     pair = pair_of(recipe, adapter, expected_base=recorded_base(adapter))
+    _say_how_tokenizers_differ(pair, observer)
     template, origin = find_template(recipe.prepare.template, pair.adapter, pair.tokenizer)
     section = recipe.compare
     measured = None
@@ -145,6 +148,14 @@ def compare_without_run(
         with committed_folder(out, replace=overwrite) as staged:
             write_compared(staged, compared)
     return {**compared.report, "generations": compared.generations}
+
+
+def _say_how_tokenizers_differ(pair: "Pair", observer: Observer) -> None:
+    from lorascope.lm.tokenizer_difference import tokenizer_difference
+
+    different = tokenizer_difference(pair.adapter, pair.tokenizer)
+    if different:
+        observer.note(f"note: {different}")
 
 
 def _measured(data: Path, recipe: "Recipe", split: str, observer: Observer) -> _Measured:

@@ -47,7 +47,8 @@ def allowed_checks(evidence: Evidence) -> Outcome:
 def overlap(evidence: Evidence) -> Outcome:
     """Find validation rows that training has seen.
 
-    Signal: rows with the same prompt and answer in both splits (prepare), or the same token ids (check).
+    Signal: rows with the same or nearly the same prompt and answer in both splits (prepare), or the same
+        token ids (check).
         Warn, and critical from half of the rows on: then the validation loss is a training loss. Rows that
         share the prompt alone are info.
     Gate: a validation split made by prepare, or a check.
@@ -62,7 +63,8 @@ def overlap(evidence: Evidence) -> Outcome:
     checked = next((one for one in checks if one["passed"] is not None), None)
     if not counts and checked is None:
         return NotRun(rule=rule, reason="no validation split was compared with training")
-    both = max(counts.get("same_both", 0), checked["num_failed"] if checked else 0)
+    near = counts.get("near_both") or 0
+    both = max(counts.get("same_both", 0), checked["num_failed"] if checked else 0) + near
     prompts = counts.get("same_prompt", 0)
     num = counts.get("num_examples") or (checked["num_rows"] if checked else 0)
     if not both and not prompts:
@@ -75,15 +77,17 @@ def overlap(evidence: Evidence) -> Outcome:
         severity=severity,
         title=f"{both or prompts:,} of {num:,} validation rows {what}",
         evidence={
-            "same_both": both,
+            "same_both": both - near,
+            "near_both": near,
             "same_prompt": prompts,
             "num_examples": num,
             "share": share,
             "pairs": counts.get("pairs", [])[:5],
-            "sentence": f"{both:,} validation rows repeat a training row, {prompts:,} its prompt, of "
-            f"{num:,}; their loss says how well training rows are remembered.",
+            "sentence": f"{both:,} validation rows repeat a training row, {near:,} of them nearly, and "
+            f"{prompts:,} its prompt, of {num:,}; their loss says how well training rows are remembered.",
         },
-        how_sure="exact repetitions only; paraphrases are not counted, so this is the least there is",
+        how_sure="exact repetitions and near ones by their words; paraphrases are not counted, so this is the "
+        "least there is",
         action="remove the repetitions from the data, then: lorascope prepare DATA --base MODEL --out NEW",
         would_change="a split whose rows do not repeat each other",
     )

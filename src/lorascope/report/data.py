@@ -20,7 +20,7 @@ def data_section(facts: Facts) -> Html | None:
         f"and {dropped['over_length']:,} longer than {prepare['max_length']:,} tokens. "
         + (facts.check["first_line"].capitalize() + "." if facts.check else "Not checked.")
     )
-    body = [_splits(prepare), _lengths(prepare), _repetition(prepare)]
+    body = [_splits(prepare), *_sources(prepare), _lengths(prepare), _repetition(prepare)]
     if prepare["dropped_by_reason"]:
         rows = list(prepare["dropped_by_reason"].items())
         body.append(
@@ -46,6 +46,26 @@ def _splits(prepare: Json) -> Html:
     return table(columns, rows, align=("left", "right", "right", "right", "right"))
 
 
+def _sources(prepare: Json) -> list[Html]:
+    """What each of several sources gave."""
+    sources = prepare.get("sources", ())
+    if len(sources) < 2:
+        return []
+    rows = [
+        (
+            one["name"],
+            one["read_as"],
+            one["rows_read"],
+            sum(split["examples"] for split in one["splits"].values()),
+            one["not_used"],
+            one["malformed"] + one["over_length"],
+        )
+        for one in sources
+    ]
+    columns = ("Source", "Read as", "Rows", "Kept", "Not used", "Left out")
+    return [table(columns, rows, align=("left", "left", "right", "right", "right", "right"))]
+
+
 def _lengths(prepare: Json) -> Html:
     lengths = prepare["lengths"]
     bins = lengths["histogram"]
@@ -63,10 +83,17 @@ def _repetition(prepare: Json) -> Html:
         ("Rows that repeat another exactly", twins["exact"]),
         ("Prompts with more than one answer", twins["conflicting"]),
     ]
+    near = prepare.get("near_duplicates")
+    if near:
+        rows += [
+            ("Rows that nearly repeat another", near["both"]["rows"]),
+            ("Prompts that nearly repeat another", near["prompt"]["rows"]),
+        ]
     for split, one in prepare["overlap"].items():
         of = f" of {one['num_examples']:,}"
         rows += [
             (f"{split} rows that stand in training", f"{one['same_both']:,}{of}"),
+            (f"{split} rows that nearly stand in training", f"{one.get('near_both') or 0:,}{of}"),
             (f"{split} prompts that stand in training", f"{one['same_prompt']:,}{of}"),
             (f"{split} answers that stand in training", f"{one['same_answer']:,}{of}"),
         ]

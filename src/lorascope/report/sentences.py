@@ -134,7 +134,8 @@ def _caution(facts: Facts) -> str:
         if sum(dropped.values()):
             total = sum(dropped.values())
             parts.append(f"{total:,} of {facts.prepare['rows_read']:,} rows were left out")
-        leaks = sum(one["same_both"] for one in facts.prepare["overlap"].values())
+        overlap = facts.prepare["overlap"].values()
+        leaks = sum(one["same_both"] + (one.get("near_both") or 0) for one in overlap)
         if leaks:
             parts.append(f"{leaks:,} held-out rows are in training, so these figures flatter")
     if facts.check is not None and facts.check["failed"]:
