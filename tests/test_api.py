@@ -117,3 +117,9 @@ def test_stages_run_from_python_one_by_one(
 def test_a_base_that_is_not_given_is_named(tmp_path: Path, alpaca_rows: Any, write_rows: Any) -> None:
     with pytest.raises(ConfigError, match="base"):
         lorascope.prepare(data=write_rows(alpaca_rows(3)), base=None, out=tmp_path / "r")  # type: ignore[arg-type]
+
+
+def test_checks_render_in_a_notebook_with_what_failed_and_what_is_worth_a_look(finished_run: Any) -> None:
+    shown = lorascope.Run(finished_run.path).check._repr_html_()
+    assert "every row has targets" in shown and "passed" in shown
+    assert "<script" not in shown

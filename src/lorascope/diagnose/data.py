@@ -84,10 +84,10 @@ def overlap(evidence: Evidence) -> Outcome:
             "share": share,
             "pairs": counts.get("pairs", [])[:5],
             "sentence": f"{both:,} validation rows repeat a training row, {near:,} of them nearly, and "
-            f"{prompts:,} its prompt, of {num:,}; their loss says how well training rows are remembered.",
+            f"{prompts:,} its prompt, of {num:,}; their loss tells how well training rows are remembered.",
         },
-        how_sure="exact repetitions and near ones by their words; paraphrases are not counted, so this is the "
-        "least there is",
+        how_sure="exact repetitions and near ones by their words; paraphrases are not counted, so this is "
+        "the least there is",
         action="remove the repetitions from the data, then: lorascope prepare DATA --base MODEL --out NEW",
         would_change="a split whose rows do not repeat each other",
     )
