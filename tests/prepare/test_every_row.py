@@ -71,7 +71,7 @@ def broken(rng: random.Random, row: dict[str, str]) -> tuple[bytes, str]:
         lambda: (text + " " + text, "two_values_on_a_line"),
         lambda: (text.replace('"output"', '"outptu"'), "missing_output"),
         lambda: (json.dumps({**row, "output": "  "}), "empty_output"),
-        lambda: (json.dumps({**row, "output": None}), "missing_output"),
+        lambda: (json.dumps({**row, "output": None}), "null_output"),
         lambda: (json.dumps({**row, "instruction": ["a"]}), "wrong_type_instruction"),
         lambda: (json.dumps({**row, "output": 3}).replace("3}", "NaN}"), "nan_or_infinity"),
         lambda: (text.encode().replace(b"row", b"r\xffw", 1), "bad_utf8"),
