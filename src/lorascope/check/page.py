@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lorascope.check.findings import MOST_ROWS
+from lorascope.pages.checks import checks_table
 from lorascope.pages.document import document, fragment, section
 from lorascope.pages.finding import finding_card, status_badge
 from lorascope.pages.markup import Html, tag
 from lorascope.pages.mask import mask_map
-from lorascope.pages.table import table
 from lorascope.pages.tokens import token_strip
 from lorascope.run.dataset import IGNORE, Example
 
@@ -57,13 +57,6 @@ def check_fragment(report: Mapping[str, Any]) -> Html:
 
 def summary_of(report: Mapping[str, Any]) -> list[Html]:
     """The checks as a table, and a card for each notice."""
-    rows = []
-    for one in report["checks"]:
-        allowed = one["passed"] is False and one["name"] in report["allowed"]
-        status = {True: "passed", False: "failed", None: "unknown"}[one["passed"]]
-        badge = status_badge("warn", "failed, allowed") if allowed else status_badge(status)
-        detail = f"{one['num_failed']:,} of {one['num_rows']:,} rows" if one["num_failed"] else one["note"]
-        rows.append((one["question"], badge, detail or f"{one['num_rows']:,} rows"))
     cards = [
         finding_card(
             one["sentence"],
@@ -87,7 +80,7 @@ def summary_of(report: Mapping[str, Any]) -> list[Html]:
         for one in report["checks"]
         if one["passed"] is False
     ]
-    return [table(("Check", "Result", "Rows"), rows, align=("left", "left", "left")), *failed, *cards]
+    return [checks_table(report), *failed, *cards]
 
 
 def faults_of(report: Mapping[str, Any]) -> dict[str, str]:

@@ -26,6 +26,12 @@ class Facts:
     num_tokens_N: np.ndarray
     num_targets_N: np.ndarray
 
+    @property
+    def both_N(self) -> np.ndarray:
+        """Prompt and answer taken together, [N] of pairs that compare as one."""
+        pair = np.dtype([("prompt", self.prompt_N.dtype), ("answer", self.answer_N.dtype)])
+        return np.stack([self.prompt_N, self.answer_N], axis=1).view(pair)[:, 0]
+
     def __len__(self) -> int:
         return len(self.num_tokens_N)
 

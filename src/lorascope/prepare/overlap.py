@@ -68,7 +68,7 @@ def overlap_of(side_N: np.ndarray, facts: Facts, repeats: Mapping[str, Pairs]) -
     train, held = np.flatnonzero(side_N == 0), np.flatnonzero(side_N > 0)
     code_N = np.zeros(len(side_N), dtype=np.int8)
     twin_N = np.full(len(side_N), -1, dtype=np.int64)
-    both_N = _pairs_of(facts.prompt_N, facts.answer_N)
+    both_N = facts.both_N
     found = (
         (1, _near_twins(facts.prompt_N, repeats.get("prompt"), train, held)),
         (2, _twins(facts.prompt_N, facts.prompt_N[held], train)),
@@ -111,11 +111,6 @@ def overlap_counts(
         "near_both": int((code_H == CODES.index("near")).sum()),
     }
     return counts, list(zip(leaked.tolist(), overlap.twin_N[leaked].tolist(), strict=True))
-
-
-def _pairs_of(prompt_N: np.ndarray, answer_N: np.ndarray) -> np.ndarray:
-    pair = np.dtype([("prompt", prompt_N.dtype), ("answer", answer_N.dtype)])
-    return np.stack([prompt_N, answer_N], axis=1).view(pair)[:, 0]
 
 
 def _twins(hash_N: np.ndarray, wanted_H: np.ndarray, train: np.ndarray) -> np.ndarray:

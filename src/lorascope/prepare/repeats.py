@@ -67,7 +67,9 @@ def find_repeats(
     Returns:
         Pairs by kind.
     """
-    heads = _different(facts)
+    # Examples that are held out already come last, so that in every bucket a training one comes first.
+    order_N = np.argsort(facts.side_N > 0, kind="stable")
+    heads = _different(facts, order_N)
     if not heads["both"].any():
         return dict.fromkeys(KINDS, NO_PAIRS)
     common = _common(staged, np.flatnonzero(heads["both"]))
@@ -79,8 +81,6 @@ def find_repeats(
             bands.append({kind: np.where(heads[kind][own, None], keys[kind], np.uint32(0)) for kind in KINDS})
             done = own.stop
             advance(len(keys["both"]))
-    # Examples that are held out already come last, so that in every bucket a training one comes first.
-    order_N = np.argsort(facts.side_N > 0, kind="stable")
     found = {}
     for kind in KINDS:
         pairs = candidates(keys_N[order_N] for keys_N in bands.read(kind))
@@ -88,13 +88,10 @@ def find_repeats(
     return found
 
 
-def _different(facts: Facts) -> dict[str, np.ndarray]:
-    """The examples of each kind that stand for all that are exactly the same, [N] bool by kind."""
-    order_N = np.argsort(facts.side_N > 0, kind="stable")
-    pair = np.dtype([("prompt", np.uint64), ("answer", np.uint64)])
-    both_N = np.stack([facts.prompt_N, facts.answer_N], axis=1).view(pair)[:, 0]
+def _different(facts: Facts, order_N: np.ndarray) -> dict[str, np.ndarray]:
+    """The first examples of each kind, in an order, of all that are exactly the same, [N] bool by kind."""
     heads = {}
-    for kind, hash_N in (("prompt", facts.prompt_N), ("answer", facts.answer_N), ("both", both_N)):
+    for kind, hash_N in (("prompt", facts.prompt_N), ("answer", facts.answer_N), ("both", facts.both_N)):
         _, first = np.unique(hash_N[order_N], return_index=True)
         heads[kind] = np.zeros(len(facts), dtype=bool)
         heads[kind][order_N[first]] = True
@@ -145,6 +142,7 @@ class _Sketch:
     common: dict[str, frozenset[str]]
 
     def keys(self, index: int) -> dict[str, np.ndarray]:
+        """Band keys of the batch by kind, [n, 25]."""
         return _keys(self.staged.batch(index), self.common)
 
 
@@ -211,6 +209,7 @@ class _Bands:
         self._stack.close()
 
     def append(self, keys: dict[str, np.ndarray]) -> None:
+        """Write the keys of some more examples, [n, 25] by kind."""
         for kind, keys_NB in keys.items():
             for band, file in enumerate(self._files[kind]):
                 file.write(np.ascontiguousarray(keys_NB[:, band]).tobytes())

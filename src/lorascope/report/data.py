@@ -1,8 +1,8 @@
 """Section: the audit of the data - what came in, what was left out, and what the checks proved."""
 
 from lorascope.pages.bars import histogram
+from lorascope.pages.checks import checks_table
 from lorascope.pages.document import section
-from lorascope.pages.finding import status_badge
 from lorascope.pages.markup import Html, tag
 from lorascope.pages.table import table
 from lorascope.report.facts import Facts, Json
@@ -101,12 +101,5 @@ def _repetition(prepare: Json) -> Html:
 
 
 def _checks(check: Json) -> Html:
-    rows = []
-    for one in check["checks"]:
-        allowed = one["passed"] is False and one["name"] in check["allowed"]
-        status = {True: "passed", False: "failed", None: "unknown"}[one["passed"]]
-        badge = status_badge("warn", "failed, allowed") if allowed else status_badge(status)
-        detail = f"{one['num_failed']:,} of {one['num_rows']:,} rows" if one["num_failed"] else one["note"]
-        rows.append((one["question"], badge, detail or f"{one['num_rows']:,} rows"))
     note = tag("p", "Made on the real collated batches, row by row, before the first step.", class_="ls-soft")
-    return tag("div", table(("Check", "Result", "Rows"), rows, align=("left", "left", "left")), note)
+    return tag("div", checks_table(check), note)
