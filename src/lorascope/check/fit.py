@@ -10,6 +10,7 @@ import numpy as np
 from lorascope.check.labels import Failure, each, failure
 from lorascope.check.notices import Notice, notice
 from lorascope.lm.vocabulary import Vocabulary
+from lorascope.metrics.words import WORD
 from lorascope.run.dataset import IGNORE, Example
 from lorascope.run.texts import ExampleText
 
@@ -17,8 +18,6 @@ MANY_TOKENS_PER_BYTE = 0.45
 """English in GPT-2's tokens is 0.21 to 0.25, German 0.35, code 0.3 to 0.4; measured in docs/check.md."""
 _SAMPLE = 2000
 _MANY_BYTE_TOKENS = 0.01
-# A word; of scripts that are written without spaces, a character.
-_WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 _Splits = Mapping[str, Sequence[Example]]
 
@@ -61,7 +60,7 @@ def _figures(splits: _Splits, texts: Mapping[str, ExampleText], tokenizer: Any) 
     for text in _sampled_texts(splits, texts, tokenizer):
         num_tokens += len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
         num_bytes += len(text.encode("utf-8", errors="replace"))
-        num_words += len(_WORD.findall(text))
+        num_words += len(WORD.findall(text))
     return {
         "tokens_per_byte": num_tokens / num_bytes if num_bytes else None,
         "tokens_per_word": num_tokens / num_words if num_words else None,

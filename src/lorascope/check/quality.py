@@ -1,11 +1,11 @@
 """Signals of quality in the texts: what is likely to be a mistake, counted and shown, never dropped."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from lorascope.check.notices import Notice, notice
+from lorascope.metrics.words import normalised
 from lorascope.run.texts import ExampleText
 
 _SHORT_ANSWER = 2
@@ -23,12 +23,13 @@ def quality_notices(texts: Mapping[str, ExampleText], prepared: Mapping[str, Any
         texts: By example id; empty where they are not known.
         prepared: prepare/report.json; None where the dataset was made elsewhere.
     """
+    answers = {name: normalised(_answered(text)) for name, text in texts.items()}
     found = [
-        _repeated_prompts(texts),
-        _same_answer(texts),
-        _lopsided_labels(texts),
+        _repeated_prompts(texts, answers),
+        _same_answer(texts, answers),
+        _lopsided_labels(answers),
         _very_short(texts),
-        _conflicting(texts),
+        _conflicting(texts, answers),
         _duplicates(prepared),
         _odd(prepared),
     ]
@@ -47,15 +48,11 @@ def _answered(text: ExampleText) -> str:
     return text.messages[-1].content if text.has_prompt else ""
 
 
-def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def _repeated_prompts(texts: Mapping[str, ExampleText]) -> Notice | None:
+def _repeated_prompts(texts: Mapping[str, ExampleText], answers: Mapping[str, str]) -> Notice | None:
     """Answers that are the prompt, or begin with all of it."""
     rows = []
-    for text in texts.values():
-        asked, answered = _plain(_asked(text)), _plain(_answered(text))
+    for name, text in texts.items():
+        asked, answered = normalised(_asked(text)), answers[name]
         if len(asked) > _SHORT_LABEL and answered.startswith(asked):
             rows.append(_row(text, f"the answer begins with the prompt: {answered[:60]!r}"))
     if not rows:
@@ -69,17 +66,13 @@ def _repeated_prompts(texts: Mapping[str, ExampleText]) -> Notice | None:
     )
 
 
-def _same_answer(texts: Mapping[str, ExampleText]) -> Notice | None:
+def _same_answer(texts: Mapping[str, ExampleText], answers: Mapping[str, str]) -> Notice | None:
     """One long answer to many questions: a refusal, a signature, a fault of the export."""
-    answers: Counter[str] = Counter()
-    for text in texts.values():
-        answer = _plain(_answered(text))
-        if len(answer) > _SHORT_LABEL:
-            answers[answer] += 1
-    (answer, count), *_ = answers.most_common(1) or [("", 0)]
+    long = Counter(answer for answer in answers.values() if len(answer) > _SHORT_LABEL)
+    (answer, count), *_ = long.most_common(1) or [("", 0)]
     if count < _FEW_ROWS or count < _MANY * len(texts):
         return None
-    rows = [_row(text, repr(answer[:60])) for text in texts.values() if _plain(_answered(text)) == answer]
+    rows = [_row(text, repr(answer[:60])) for name, text in texts.items() if answers[name] == answer]
     return notice(
         "one_answer",
         "warn",
@@ -90,15 +83,11 @@ def _same_answer(texts: Mapping[str, ExampleText]) -> Notice | None:
     )
 
 
-def _lopsided_labels(texts: Mapping[str, ExampleText]) -> Notice | None:
+def _lopsided_labels(answers: Mapping[str, str]) -> Notice | None:
     """Short answers from a small set are labels; where nearly all are one, saying it is nearly right."""
-    labels = Counter(
-        answer
-        for text in texts.values()
-        if (answer := _plain(_answered(text))) and len(answer) <= _SHORT_LABEL
-    )
+    labels = Counter(answer for answer in answers.values() if answer and len(answer) <= _SHORT_LABEL)
     num = labels.total()
-    if num < max(_FEW_ROWS, len(texts) / 2) or not 2 <= len(labels) <= _MOST_LABELS:
+    if num < max(_FEW_ROWS, len(answers) / 2) or not 2 <= len(labels) <= _MOST_LABELS:
         return None
     (label, count), *_ = labels.most_common(1)
     told = ", ".join(f"{name!r} {share / num:.0%}" for name, share in labels.most_common(4))
@@ -133,26 +122,26 @@ def _very_short(texts: Mapping[str, ExampleText]) -> Notice | None:
     )
 
 
-def _conflicting(texts: Mapping[str, ExampleText]) -> Notice | None:
+def _conflicting(texts: Mapping[str, ExampleText], answers: Mapping[str, str]) -> Notice | None:
     """The same prompt with short answers that differ: at most one of them can be right."""
-    answers: dict[str, dict[str, ExampleText]] = {}
-    for text in texts.values():
-        answer = _plain(_answered(text))
+    by_prompt: dict[str, dict[str, ExampleText]] = {}
+    for name, text in texts.items():
+        answer = answers[name]
         if answer and len(answer) <= _SHORT_LABEL:
             prompt = "\n".join(
-                f"{m.role} {_plain(m.content)} {_plain(m.context)}" for m in text.messages[:-1]
+                f"{m.role} {normalised(m.content)} {normalised(m.context)}" for m in text.messages[:-1]
             )
-            answers.setdefault(prompt, {})[answer] = text
+            by_prompt.setdefault(prompt, {})[answer] = text
     rows = [
         _row(
             next(iter(own.values())), "its prompt is answered by " + " and by ".join(map(repr, list(own)[:3]))
         )
-        for own in answers.values()
+        for own in by_prompt.values()
         if len(own) > 1
     ]
     if not rows:
         return None
-    num_labels = len({answer for own in answers.values() for answer in own})
+    num_labels = len({answer for own in by_prompt.values() for answer in own})
     return notice(
         "conflicting_answers",
         "warn" if num_labels <= _MOST_LABELS else "info",  # of many short answers several may be right

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lorascope.prepare.split import normalised
+from lorascope.metrics.words import WORD, normalised
 
 NUM_BANDS, ROWS_PER_BAND = 25, 5
 """125 hash functions in 25 bands of 5: see `miss_probability`."""
 
 _SEED = 1
 _SHINGLE = 3
-# Words; scripts that are written without spaces count by character.
-_WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _EMPTY = np.uint32(0xFFFFFFFF)
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
@@ -47,7 +45,7 @@ class NearPair:
 def shingles(text: str) -> frozenset[str]:
     """The 3-word shingles of a text, case, Unicode form and punctuation aside; all its words if fewer."""
     # Half of the time of a comparison is spent here; of ASCII nothing needs to be normalised but its case.
-    words = _ASCII_WORD.findall(text.lower()) if text.isascii() else _WORD.findall(normalised(text))
+    words = _ASCII_WORD.findall(text.lower()) if text.isascii() else WORD.findall(normalised(text))
     if len(words) < _SHINGLE:
         return frozenset([" ".join(words)] if words else [])
     return frozenset(map(" ".join, zip(words, words[1:], words[2:], strict=False)))

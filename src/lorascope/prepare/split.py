@@ -1,16 +1,11 @@
 """Rows -> splits in which the same prompt never stands on two sides."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lorascope.metrics.words import normalised
 from lorascope.run.message import Message
-
-
-def normalised(text: str) -> str:
-    """Fold case, Unicode form and white space, so that trivial variants of a text compare equal."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def prompt_key(messages: Sequence[Message]) -> str:
