@@ -16,6 +16,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers that each take all cores most
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 END = "<|endoftext|>"
+WHOLE_RUNS = {"finished_run", "make_run", "prepared_run", "trained_run", "ready_run", "straight", "run_with_adapter"}
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
@@ -27,6 +28,13 @@ _TEXTS = [
     "### Instruction:\nList three numbers.\n\n### Response:\n",
     "The sea is wide, and the wind is its song.",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who asks for a run that stages have made is no unit test, and says so by asking."""
+    for item in items:
+        if WHOLE_RUNS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("end_to_end")
 
 
 def save_byte_tokenizer(folder: Path, *, chat: bool) -> int:

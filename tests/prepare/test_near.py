@@ -91,6 +91,7 @@ def test_the_probability_of_a_miss_is_that_of_the_bands() -> None:
     assert miss_probability(0.5) == pytest.approx(0.452, abs=0.001)
 
 
+@pytest.mark.end_to_end
 def test_of_real_rows_every_pair_is_found_that_comparing_all_of_them_finds(data_folder: Path) -> None:
     lines = (data_folder / "datasets" / "wwdc25_poems_train.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]

@@ -18,6 +18,8 @@ from lorascope.prepare.read import BadRow, Row, SourceRow, open_source
 from lorascope.prepare.read.json_values import rows_of_values
 from lorascope.prepare.read.window import Window
 
+pytestmark = pytest.mark.end_to_end
+
 EVERY = settings(
     max_examples=100,
     deadline=None,

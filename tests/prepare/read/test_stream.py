@@ -45,6 +45,7 @@ def test_text_that_does_not_stay_in_its_encoding_is_refused(write: Callable[...,
         open_source(write('{"a": 1}\n'.encode("utf-16")[:-1], "rows.jsonl"))
 
 
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("name", ["rows.json", "rows.csv"])
 def test_a_byte_that_is_not_utf8_far_into_a_file_is_found(name: str, write: Callable[..., Path]) -> None:
     row = '{"a": 1},\n' if name == "rows.json" else "1,2\n"

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from lorascope.prepare.shapes.shape import NotChosen, Shape
 from lorascope.prepare.shapes.signals import SIGNALS
 from lorascope.run.data_sections import ColumnsSection
 from lorascope.run.message import ROLES, as_record, message_of
+
+pytestmark = pytest.mark.end_to_end
 
 USER = {"role": "user", "content": "a"}
 GOOD = {"role": "assistant", "content": "b"}
