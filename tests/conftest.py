@@ -16,7 +16,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers that each take all cores most
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 END = "<|endoftext|>"
-WHOLE_RUNS = {"finished_run", "make_run", "prepared_run", "trained_run", "ready_run", "straight", "run_with_adapter"}
+WHOLE_RUNS = {
+    "finished_run",
+    "make_run",
+    "prepared_run",
+    "trained_run",
+    "ready_run",
+    "straight",
+    "run_with_adapter",
+}
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
