@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -93,17 +94,26 @@ def run_lorascope(data: Path, base: Path, num: int) -> dict[str, Any]:
 
 def run_near(data: Path, num: int) -> dict[str, Any]:
     """Near duplicates of the answers alone, in one process: signatures, candidates, exact sets."""
-    from lorascope.prepare.near import band_keys, candidates, shingles, signatures, verified
+    import numpy as np
+
+    from lorascope.prepare.near import band_keys, candidates, signatures, verified
+    from lorascope.prepare.shingles import shingles
 
     texts = [json.loads(line)["output"] for line in data.open(encoding="utf-8")][:num]
     start = time.perf_counter()
-    sets = [shingles(text) for text in texts]
+    parts = [shingles(texts[start : start + 4096]) for start in range(0, len(texts), 4096)]
     made = time.perf_counter()
-    import numpy as np
-
-    keys = np.concatenate([band_keys(signatures(sets[i : i + 4096])) for i in range(0, len(sets), 4096)])
-    pairs = candidates(keys.T)
-    found = len(list(verified(pairs, lambda places: [sets[p] for p in places], jaccard=0.8, containment=2.0)))
+    pairs = candidates(np.concatenate([band_keys(signatures(part)) for part in parts]).T)
+    found = len(
+        list(
+            verified(
+                pairs,
+                lambda places: [parts[p // 4096].of(p % 4096) for p in places],
+                jaccard=0.8,
+                containment=2.0,
+            )
+        )
+    )
     end = time.perf_counter()
     return {
         "rows": num,
@@ -114,14 +124,15 @@ def run_near(data: Path, num: int) -> dict[str, Any]:
 
 
 def run_datasketch(data: Path, num: int) -> dict[str, Any]:
-    """The same texts and shingles through datasketch's MinHashLSH at the same threshold and permutations."""
+    """The same texts and shingles, as its users write them, through datasketch's MinHashLSH with the same bands."""
     from datasketch import MinHash, MinHashLSH
-
-    from lorascope.prepare.near import shingles
 
     texts = [json.loads(line)["output"] for line in data.open(encoding="utf-8")][:num]
     start = time.perf_counter()
-    sets = [shingles(text) for text in texts]
+    sets = []
+    for text in texts:
+        words = re.findall(r"[a-z0-9]+", text.lower())
+        sets.append({" ".join(words[start : start + 3]) for start in range(max(1, len(words) - 2))})
     made = time.perf_counter()
     lsh, pairs = MinHashLSH(params=(25, 5), num_perm=125), 0
     for place, own in enumerate(sets):

@@ -13,7 +13,6 @@ from lorascope.prepare.overlap import (
     overlap_of,
     text_hash,
 )
-from lorascope.prepare.repeats import Pairs
 
 
 def hashes(*texts: str) -> np.ndarray:
@@ -40,9 +39,7 @@ def counted(
     sides: list[int], prompt_N: np.ndarray, answer_N: np.ndarray, held_out: int, **near: list[tuple[int, int]]
 ) -> tuple[dict[str, int], list[tuple[int, int]]]:
     side_N = np.array(sides)
-    repeats = {
-        kind: Pairs(places=np.array(pairs), jaccard=np.full(len(pairs), 0.9)) for kind, pairs in near.items()
-    }
+    repeats = {kind: np.array(pairs) for kind, pairs in near.items()}
     found = overlap_of(side_N, facts(prompt_N, answer_N), repeats)
     return overlap_counts(found, side_N, answer_N, held_out)
 
@@ -99,13 +96,13 @@ def test_the_strongest_overlap_is_what_counts() -> None:
     prompts, answers = hashes("a", "a", "b"), hashes("x", "y", "z")
     near = {"both": [(0, 1)], "prompt": [(0, 2)]}
     side_N = np.array([TRAIN, VALIDATION, VALIDATION])
-    repeats = {kind: Pairs(places=np.array(p), jaccard=np.ones(1)) for kind, p in near.items()}
+    repeats = {kind: np.array(p) for kind, p in near.items()}
     found = overlap_of(side_N, facts(prompts, answers), repeats)
     assert [CODES[code] for code in found.code_N] == ["", "near", "near_prompt"]
     assert found.twin_N.tolist() == [-1, 0, 0]
 
 
 def test_near_duplicates_that_were_left_out_are_not_counted() -> None:
-    pairs = Pairs(places=np.array([(0, 1), (1, 2), (3, 4)]), jaccard=np.ones(3))
+    pairs = np.array([(0, 1), (1, 2), (3, 4)])
     kept = np.array([True, True, True, True, False])
     assert near_counts(pairs, kept) == {"pairs": 2, "clusters": 1, "rows": 3}

@@ -1,28 +1,24 @@
-"""Texts that are almost the same: MinHash finds candidates, exact sets decide.
+"""Texts that are almost the same: MinHash finds candidates, exact sets of shingles decide.
 
-A text is the set of its 3-word shingles. MinHash signatures (rensa) are cut into bands; texts that agree in
+MinHash signatures (rensa) are cut into bands; texts that agree in
 a band are candidates, and only pairs whose exact Jaccard similarity or containment passes the threshold
 count. So no pair is reported that is none; a true pair is missed with the probability of `miss_probability`.
 """
 
-import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
-from lorascope.metrics.words import WORD, normalised
+from lorascope.prepare.shingles import Shingles
 
 NUM_BANDS, ROWS_PER_BAND = 25, 5
 """125 hash functions in 25 bands of 5: see `miss_probability`."""
 
 _SEED = 1
-_SHINGLE = 3
-_ASCII_WORD = re.compile(r"[a-z0-9]+")
 _EMPTY = np.uint32(0xFFFFFFFF)
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
-_LEAST_COMMON, _SHARE_COMMON = 20, 0.01
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,41 +38,17 @@ class NearPair:
     containment: float
 
 
-def shingles(text: str) -> frozenset[str]:
-    """The 3-word shingles of a text, case, Unicode form and punctuation aside; all its words if fewer."""
-    # Half of the time of a comparison is spent here; of ASCII nothing needs to be normalised but its case.
-    words = _ASCII_WORD.findall(text.lower()) if text.isascii() else WORD.findall(normalised(text))
-    if len(words) < _SHINGLE:
-        return frozenset([" ".join(words)] if words else [])
-    return frozenset(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
-
-
-def common_shingles(texts: Collection[str]) -> frozenset[str]:
-    """The wording that many texts share: the template around what they say, which makes no two of them alike.
-
-    Args:
-        texts: A sample of different texts.
-
-    Returns:
-        Shingles of at least 1 % of them, and of at least 20.
-    """
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(shingles(text))
-    least = max(_LEAST_COMMON, len(texts) * _SHARE_COMMON)
-    return frozenset(one for one, count in counts.items() if count >= least)
-
-
-def signatures(sets: Sequence[Collection[str]]) -> np.ndarray:
-    """MinHash signatures of sets of shingles, [N, 125] uint32; that of a union is the minimum of both."""
+def signatures(texts: Shingles) -> np.ndarray:
+    """MinHash signatures of texts, [N, 125] uint32; that of two texts together is the minimum of both."""
     import rensa
 
     num_perm = NUM_BANDS * ROWS_PER_BAND
-    digests = rensa.RMinHash.digests_from_token_sets(
-        [list(one) for one in sets], num_perm=num_perm, seed=_SEED
+    digests = rensa.RMinHash.digest_matrix_from_flat_token_hashes(
+        texts.hashes, texts.starts.astype(np.uint64), num_perm=num_perm, seed=_SEED
     )
-    found_NS = np.asarray(digests, dtype=np.uint32).reshape(len(sets), num_perm)
-    found_NS[[not one for one in sets]] = _EMPTY
+    flat = np.fromiter(chain.from_iterable(digests.to_rows()), dtype=np.uint32, count=len(texts) * num_perm)
+    found_NS = flat.reshape(len(texts), num_perm)
+    found_NS[np.diff(texts.starts) == 0] = _EMPTY
     return found_NS
 
 
@@ -121,7 +93,7 @@ def candidates(bands: Iterable[np.ndarray]) -> np.ndarray:
 
 def verified(
     pairs: np.ndarray,
-    sets_of: Callable[[Sequence[int]], Sequence[Collection[str]]],
+    sets_of: Callable[[Sequence[int]], Sequence[frozenset[int]]],
     *,
     jaccard: float,
     containment: float,
@@ -142,8 +114,7 @@ def verified(
     for start in range(0, len(pairs), at_once):
         part = pairs[start : start + at_once]
         places = np.unique(part).tolist()
-        # Hashes in place of texts: a tenth of the memory, and two of a million collide with chance 3e-8.
-        sets = {place: set(map(hash, one)) for place, one in zip(places, sets_of(places), strict=True)}
+        sets = dict(zip(places, sets_of(places), strict=True))
         for first, second in part.tolist():
             one = _similarity(first, second, sets[first], sets[second])
             smaller = min(len(sets[first]), len(sets[second]))
@@ -154,7 +125,7 @@ def verified(
 _ENOUGH_SHINGLES = 5  # one shared phrase is contained in many texts
 
 
-def _similarity(first: int, second: int, own: set[int], other: set[int]) -> NearPair:
+def _similarity(first: int, second: int, own: frozenset[int], other: frozenset[int]) -> NearPair:
     shared = len(own & other)
     either, smaller = len(own) + len(other) - shared, min(len(own), len(other))
     return NearPair(first, second, shared / either if either else 0.0, shared / smaller if smaller else 0.0)

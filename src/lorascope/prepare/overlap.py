@@ -127,9 +127,9 @@ def _near_twins(hash_N: np.ndarray, pairs: Pairs | None, train: np.ndarray, held
 
     Pairs stand for all examples that are exactly the same as theirs.
     """
-    if pairs is None or not len(pairs.places) or not len(held):
+    if pairs is None or not len(pairs) or not len(held):
         return np.full(len(held), -1)
-    both_ways = np.concatenate([pairs.places, pairs.places[:, ::-1]])
+    both_ways = np.concatenate([pairs, pairs[:, ::-1]])
     twin_P = _twins(hash_N, hash_N[both_ways[:, 1]], train)
     own_P, twin_P = hash_N[both_ways[:, 0]][twin_P >= 0], twin_P[twin_P >= 0]
     if not len(own_P):
@@ -145,7 +145,7 @@ def near_counts(pairs: Pairs, kept_N: np.ndarray) -> dict[str, int]:
     Returns:
         pairs; clusters that they join; rows in them.
     """
-    places = pairs.places[kept_N[pairs.places].all(axis=1)] if len(pairs.places) else pairs.places
+    places = pairs[kept_N[pairs].all(axis=1)] if len(pairs) else pairs
     members, place_P = np.unique(places, return_inverse=True)
     if not len(members):
         return {"pairs": 0, "clusters": 0, "rows": 0}

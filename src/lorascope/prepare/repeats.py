@@ -5,7 +5,7 @@ different texts are compared; wording that many texts share is taken out first, 
 template would repeat every other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,11 @@ from lorascope.prepare.near import (
     band_keys,
     candidates,
     clusters,
-    common_shingles,
-    shingles,
     signatures,
     verified,
 )
 from lorascope.prepare.processes import in_processes, processes_for
+from lorascope.prepare.shingles import Shingles, common_shingles, shingles
 from lorascope.prepare.staged import StagedFile
 from lorascope.run.progress import Observer
 
@@ -35,21 +34,12 @@ CONTAINMENT = 0.9
 _SAMPLE = 5000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
-    """Near duplicates of one kind, exact ones left out.
+Pairs = np.ndarray
+"""The two examples of each near duplicate of one kind, exact ones left out, [P, 2] int64.
 
-    Attributes:
-        places: The two examples of each pair, the one whose side is not decided yet or is training first,
-            [P, 2] int64.
-        jaccard: Similarity, [P] float32.
-    """
-
-    places: np.ndarray
-    jaccard: np.ndarray
-
-
-NO_PAIRS = Pairs(places=np.zeros((0, 2), dtype=np.int64), jaccard=np.zeros(0, dtype=np.float32))
+The one whose side is not decided yet, or is training, stands first.
+"""
+NO_PAIRS = np.zeros((0, 2), dtype=np.int64)
 
 
 def find_repeats(
@@ -98,7 +88,7 @@ def _different(facts: Facts, order_N: np.ndarray) -> dict[str, np.ndarray]:
     return heads
 
 
-def _common(staged: StagedFile, places: np.ndarray) -> dict[str, frozenset[str]]:
+def _common(staged: StagedFile, places: np.ndarray) -> dict[str, np.ndarray]:
     sample = places[:: max(1, len(places) // _SAMPLE)].tolist()
     texts = [_texts_of_turns(turns) for turns in staged.take(sample, "messages")]
     return {
@@ -127,11 +117,13 @@ def _answered(turn: dict[str, Any]) -> list[str]:
     ]
 
 
-def _sets(
-    turns: Sequence[dict[str, Any]], common: dict[str, frozenset[str]]
-) -> tuple[frozenset[str], frozenset[str]]:
-    prompt, answer = _texts_of_turns(turns)
-    return shingles(prompt) - common["prompt"], shingles(answer) - common["answer"]
+def _shingles(
+    turns: Iterable[Sequence[dict[str, Any]]], common: dict[str, np.ndarray]
+) -> tuple[Shingles, Shingles]:
+    """Shingles of the prompts and of the answers of some examples."""
+    texts = [_texts_of_turns(one) for one in turns]
+    prompts, answers = shingles(asked for asked, _ in texts), shingles(told for _, told in texts)
+    return prompts.without(common["prompt"]), answers.without(common["answer"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +131,14 @@ class _Sketch:
     """Makes the band keys of one batch, here or in another process."""
 
     staged: StagedFile
-    common: dict[str, frozenset[str]]
+    common: dict[str, np.ndarray]
 
     def keys(self, index: int) -> dict[str, np.ndarray]:
         """Band keys of the batch by kind, [n, 25]."""
         return _keys(self.staged.batch(index), self.common)
 
 
-def _all_keys(staged: StagedFile, common: dict[str, frozenset[str]]) -> Iterator[dict[str, np.ndarray]]:
+def _all_keys(staged: StagedFile, common: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
     sketch, num = _Sketch(staged, common), staged.num_batches
     processes = processes_for(staged.path.stat().st_size // _STAGED_PER_BYTE)
     if processes == 1:
@@ -159,25 +151,23 @@ def _all_keys(staged: StagedFile, common: dict[str, frozenset[str]]) -> Iterator
 _STAGED_PER_BYTE = 5  # a staged example is about five times as large as its row
 
 
-def _keys(batch: pa.RecordBatch, common: dict[str, frozenset[str]]) -> dict[str, np.ndarray]:
-    sets = [_sets(turns, common) for turns in batch.column("messages").to_pylist()]
-    prompt, answer = signatures([one for one, _ in sets]), signatures([one for _, one in sets])
+def _keys(batch: pa.RecordBatch, common: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    prompt, answer = map(signatures, _shingles(batch.column("messages").to_pylist(), common))
     signed = {"prompt": prompt, "answer": answer, "both": np.minimum(prompt, answer)}
     return {kind: band_keys(signed[kind]) for kind in KINDS}
 
 
 def _confirmed(
-    kind: str, pairs: np.ndarray, staged: StagedFile, common: dict[str, frozenset[str]], jaccard: float
+    kind: str, pairs: np.ndarray, staged: StagedFile, common: dict[str, np.ndarray], jaccard: float
 ) -> Pairs:
-    def sets_of(places: Sequence[int]) -> list[frozenset[str]]:
-        both = [_sets(turns, common) for turns in staged.take(places, "messages")]
-        return [{"prompt": one, "answer": other, "both": one | other}[kind] for one, other in both]
+    def sets_of(places: Sequence[int]) -> list[frozenset[int]]:
+        prompts, answers = _shingles(staged.take(places, "messages"), common)
+        if kind == "both":
+            return [prompts.of(n) | answers.of(n) for n in range(len(places))]
+        return [{"prompt": prompts, "answer": answers}[kind].of(n) for n in range(len(places))]
 
-    found = list(verified(pairs, sets_of, jaccard=jaccard, containment=CONTAINMENT))
-    return Pairs(
-        places=np.array([(one.first, one.second) for one in found], dtype=np.int64).reshape(-1, 2),
-        jaccard=np.array([one.jaccard for one in found], dtype=np.float32),
-    )
+    found = verified(pairs, sets_of, jaccard=jaccard, containment=CONTAINMENT)
+    return np.array([(one.first, one.second) for one in found], dtype=np.int64).reshape(-1, 2)
 
 
 def prompt_groups(facts: Facts, repeats: dict[str, Pairs]) -> np.ndarray:
@@ -188,7 +178,7 @@ def prompt_groups(facts: Facts, repeats: dict[str, Pairs]) -> np.ndarray:
     """
     _, first, member_N = np.unique(facts.prompt_N, return_index=True, return_inverse=True)
     same = np.stack([first[member_N], np.arange(len(facts))], axis=1)
-    pairs = [same, *(repeats[kind].places for kind in ("prompt", "both") if kind in repeats)]
+    pairs = [same, *(repeats[kind] for kind in ("prompt", "both") if kind in repeats)]
     return clusters(len(facts), np.concatenate(pairs))
 
 
