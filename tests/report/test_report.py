@@ -8,10 +8,15 @@ from typing import Any
 import html5lib
 import pytest
 
+from lorascope.check.stage import check_run
+from lorascope.prepare.stage import prepare_run
 from lorascope.report.facts import gather_facts
 from lorascope.report.sentences import five_sentences, model_name
 from lorascope.report.stage import report_run
 from lorascope.run.folder import RunFolder
+from lorascope.run.recipe import make_recipe
+from lorascope.run.records import read_evals
+from lorascope.train.stage import train_run
 
 pytestmark = pytest.mark.end_to_end
 
@@ -94,3 +99,24 @@ def test_a_base_is_called_by_a_name_that_says_something() -> None:
     assert model_name("meta-llama/Llama-3.1-8B") == "meta-llama/Llama-3.1-8B"
     assert model_name("/models/tiny-llama") == "tiny-llama"
     assert model_name("/a/starter/base") == "starter/base"
+
+
+def test_a_mixture_shows_the_loss_of_each_source(alpaca_base: Path, tmp_path: Path) -> None:
+    for name in ("poems", "code"):
+        rows = [{"instruction": f"{name} {n}?", "output": f"It is {name}{n}."} for n in range(20)]
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+    recipe = make_recipe(
+        {
+            "base": str(alpaca_base),
+            "data": [{"path": str(tmp_path / f"{name}.json"), "name": name} for name in ("poems", "code")],
+            "lora": {"target_modules": ["c_attn"]},
+            "train": {"epochs": 1, "eval_steps": 2},
+        }
+    )
+    run = RunFolder(tmp_path / "run")
+    prepare_run(run, recipe)
+    check_run(run, recipe)
+    train_run(run, recipe)
+    last = read_evals(run.evals)[-1]
+    assert last.validation is not None and set(last.validation.by_source or ()) == {"poems", "code"}
+    assert "Loss by data source, validation" in _text(_page(run))

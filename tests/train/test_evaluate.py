@@ -153,3 +153,30 @@ def test_training_learns(straight: RunFolder) -> None:
         assert before is not None and before.low is not None
         assert after is not None and after.high is not None
         assert after.high < before.low
+
+
+def test_a_mixture_tells_the_loss_of_each_source(alpaca_base: Path) -> None:
+    rows = tuple(example(n, length=8 + n) for n in range(6))
+    sources = {"0": "poems", "1": "poems", "2": "code", "3": "code", "4": "poems"}
+    sets = EvalSets(probe=rows[:2], validation=rows, first=5, sources=sources)
+    record = evaluate(
+        load_base(str(alpaca_base)),
+        sets,
+        step=0,
+        epoch=0.0,
+        full=False,
+        precision="float32",
+        pad_id=0,
+        row_tokens=64,
+        ranks=Ranks(rank=0, world=1),
+    )
+    assert record.validation is not None and record.validation.by_source is not None
+    nll, tokens = record.validation.nll_sums, record.validation.num_tokens
+    # Rows of poems are 0, 1 and 4, of code 2 and 3; the sixth is not scored.
+    assert record.validation.by_source == pytest.approx(
+        {
+            "poems": (nll[0] + nll[1] + nll[4]) / (tokens[0] + tokens[1] + tokens[4]),
+            "code": (nll[2] + nll[3]) / (tokens[2] + tokens[3]),
+        }
+    )
+    assert set(record.probe.by_source or ()) == {"poems"}

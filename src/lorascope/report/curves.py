@@ -25,6 +25,7 @@ def curves_section(facts: Facts) -> Html | None:
     body = [
         _loss_chart(facts.evals, first, markers),
         _perplexity_chart(facts.evals, first, markers),
+        _source_chart(facts.evals, markers),
         _steps_chart(facts, markers),
         _evaluations(facts.evals),
     ]
@@ -98,6 +99,31 @@ def _perplexity_chart(evals: Sequence[EvalRecord], first: int, markers: Sequence
         markers=markers,
         title="Perplexity: among how many tokens the model seems to choose",
         caption=None if len(series) > 1 else _PROBE_ALONE,
+    )
+
+
+def _source_chart(evals: Sequence[EvalRecord], markers: Sequence[Marker]) -> Html | None:
+    """The loss of each data source; None where the run has one."""
+    validation = evals[0].validation
+    name = "train probe" if validation is None else "validation"
+    scores = [record.probe if validation is None else record.validation for record in evals]
+    losses = [(score.by_source or {}) if score else {} for score in scores]
+    sources = sorted({source for own in losses for source in own})
+    if len(sources) < 2:
+        return None
+    steps = [record.step for record in evals]
+    series = [
+        Series(source, steps, [own.get(source) for own in losses], style="marked") for source in sources
+    ]
+    return line_chart(
+        series,
+        x_label="step",
+        y_label="nats per target token",
+        toggle=True,
+        markers=markers,
+        title=f"Loss by data source, {name}",
+        caption="Sources differ in how hard they are: read each line by its own fall, not by its height. The "
+        "last evaluation scores all examples, those before it the first of them.",
     )
 
 

@@ -31,6 +31,16 @@ def model_name(base: str) -> str:
     return f"{path.parent.name}/{path.name}" if path.name in _SAYS_NOTHING else path.name
 
 
+def data_name(facts: Facts) -> str:
+    """The data as people call it: its file, or how many sources there are."""
+    if facts.prepare is not None:
+        return str(facts.prepare["file"])
+    data = facts.config["data"]
+    if isinstance(data, list):
+        return f"{len(data)} sources"
+    return Path(data["path"] if isinstance(data, dict) else data).name
+
+
 def _what(facts: Facts) -> str:
     base = model_name(facts.config["base"]["id"])
     if facts.prepare is None:

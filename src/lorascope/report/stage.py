@@ -9,7 +9,7 @@ from lorascope.report.data import data_section
 from lorascope.report.facts import gather_facts
 from lorascope.report.findings import export_section, findings_section
 from lorascope.report.metrics import metrics_section
-from lorascope.report.sentences import model_name
+from lorascope.report.sentences import data_name, model_name
 from lorascope.report.summary import first_screen
 from lorascope.report.trained import origin_section, trained_section
 from lorascope.run.commit import write_text
@@ -56,8 +56,7 @@ def report_run(run: RunFolder) -> Path:
     present = {name: made for name, made in sections.items() if made is not None}
     page = document(
         f"{facts.name}: a lorascope report",
-        subtitle=f"LoRA fine-tune of {model_name(facts.config['base']['id'])} on "
-        f"{Path(facts.config['data']).name}",
+        subtitle=f"LoRA fine-tune of {model_name(facts.config['base']['id'])} on {data_name(facts)}",
         body=list(present.values()),
         nav=[(name, titles[name]) for name in present],
         footer="Made by lorascope from the files of the run folder; nothing on this page comes from "

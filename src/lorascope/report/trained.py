@@ -4,7 +4,7 @@ from lorascope.pages.document import section
 from lorascope.pages.markup import Html
 from lorascope.pages.table import key_values, table
 from lorascope.report.facts import Facts
-from lorascope.report.sentences import model_name
+from lorascope.report.sentences import data_name, model_name
 
 
 def trained_section(facts: Facts) -> Html:
@@ -13,7 +13,7 @@ def trained_section(facts: Facts) -> Html:
     lora, settings = config["lora"], config["train"]
     pairs: list[tuple[str, object]] = [
         ("Base model", model_name(config["base"]["id"])),
-        ("Data", facts.prepare["file"] if facts.prepare else config["data"]),
+        ("Data", data_name(facts)),
         ("Template", facts.prepare["template"] if facts.prepare else config["prepare"]["template"]),
         ("LoRA rank, alpha", f"{lora['rank']}, {lora['alpha']:g}"),
         ("LoRA dropout", f"{lora['dropout']:g}"),

@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -53,6 +53,7 @@ class SetScore:
         target_tokens: Their target tokens.
         nll_sums: Per example, summed nats in the order of the set; what pairs two evaluations.
         num_tokens: Per example, target tokens.
+        by_source: Loss of the examples of each data source, where the run has several.
     """
 
     loss: float
@@ -62,6 +63,7 @@ class SetScore:
     target_tokens: int
     nll_sums: tuple[float, ...] = ()
     num_tokens: tuple[int, ...] = ()
+    by_source: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,18 @@ class ExampleText:
         return self.messages[-1].role == "assistant"
 
 
+def read_sources(path: Path) -> dict[str, str]:
+    """Read the data source of every example by its id; empty where there is only one, or no such file."""
+    import pyarrow.parquet as pq
+
+    if not path.is_file() or "source" not in pq.read_schema(path).names:
+        return {}
+    columns = pq.read_table(path, columns=["example_id", "source"]).to_pydict()
+    if len(set(columns["source"])) < 2:
+        return {}
+    return dict(zip(columns["example_id"], columns["source"], strict=True))
+
+
 def read_texts(path: Path) -> list[ExampleText]:
     """Read examples.parquet.
 

@@ -3,8 +3,8 @@
 import contextlib
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,13 @@ class EvalSets:
         probe: Training examples, drawn at random, as many as validation has.
         validation: The whole validation split, in a random order; empty where there is none.
         first: How many of each an evaluation during training scores.
+        sources: The data source of each example by id; empty where the run has one.
     """
 
     probe: tuple[Example, ...]
     validation: tuple[Example, ...]
     first: int
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def draw_eval_sets(
@@ -116,7 +118,8 @@ def evaluate(
         mine = ranks.mine(chosen)
         own = score_examples(model, mine, pad_id=pad_id, row_tokens=row_tokens)
         pairs = ranks.gather(list(zip(own.nll_sum_N.tolist(), own.num_tokens_N.tolist(), strict=True)))
-        scores.append(_set_score(pairs, name=name, step=step))
+        score = _set_score(pairs, name=name, step=step)
+        scores.append(replace(score, by_source=_by_source(score, chosen, sets.sources)))
     probe, validation = scores
     assert probe is not None, "a training split is never empty"
     return EvalRecord(
@@ -156,6 +159,18 @@ def _set_score(pairs: Sequence[tuple[float, int]], *, name: str, step: int) -> S
         nll_sums=tuple(nll.tolist()),
         num_tokens=tuple(int(t) for t in tokens),
     )
+
+
+def _by_source(
+    score: SetScore, examples: Sequence[Example], sources: Mapping[str, str]
+) -> dict[str, float] | None:
+    """Loss of each source's examples; None where there is one source. One without targets is left out."""
+    names = np.array([sources.get(example.example_id or "", "") for example in examples])
+    if not sources:
+        return None
+    nll, tokens = np.array(score.nll_sums), np.array(score.num_tokens)
+    own = {name: names == name for name in sorted(set(sources.values()))}
+    return {name: mean_nll(nll[mine], tokens[mine]) for name, mine in own.items() if tokens[mine].any()}
 
 
 def comparable_loss(score: SetScore, first: int) -> float:

@@ -1,6 +1,6 @@
 """Everything a training needs, loaded and settled before its first step."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from lorascope.run.progress import Observer
 from lorascope.run.provenance import StageInputs
 from lorascope.run.records import EvalRecord
 from lorascope.run.sections import Recipe, TrainSection
+from lorascope.run.texts import read_sources
 from lorascope.train.evaluate import EvalSets, comparable_loss, draw_eval_sets, resolve_eval_steps
 from lorascope.train.plan import StepPlan, make_plan
 from lorascope.train.ranks import Ranks
@@ -141,6 +142,7 @@ def build_training(
     sets = draw_eval_sets(
         train, splits.get("validation", []), first=recipe.train.eval_examples, seed=recipe.seed
     )
+    sets = replace(sets, sources=read_sources(run.examples))
     section = _resolved(recipe, precision, device, plan, sets, train)
     lora = recipe.lora.model_copy(update={"target_modules": tuple(targets)})
     identity = {
