@@ -370,7 +370,7 @@ FAULTS = [
     ),
     Fault(
         "a special token whose embedding was never trained",
-        "the token carries nothing; LoRA trains no embeddings",
+        "trained on; one tool refuses, naming the ids (unsloth#1056)",
         untrained_token,
         "were never trained in the base: <|endoftext|> (its embedding is 0 long",
     ),
@@ -483,7 +483,7 @@ FAULTS = [
     ),
     Fault(
         "two objects on a line",
-        "the reader stops, or takes one",
+        "the whole file is refused (datasets#4107)",
         lambda folder: reported(
             folder,
             lines(b'{"instruction": "a", "output": "b"} {"instruction": "c", "output": "d"}\n'),
@@ -493,7 +493,7 @@ FAULTS = [
     ),
     Fault(
         "a last line cut off by a broken download",
-        "the whole file fails, or the row is lost",
+        "the whole file fails (datasets#2838)",
         lambda folder: reported(folder, lines(b'{"instruction": "a", "outp'), name="rows.jsonl"),
         "1 malformed (not_json 1)",
     ),
@@ -507,7 +507,7 @@ FAULTS = [
     ),
     Fault(
         "a chat template that rewrites earlier turns",
-        "earlier answers are trained in a form no server sends",
+        "earlier answers are trained in a form no server sends (ms-swift#9829, LLaMA-Factory#10336)",
         rewritten,
         "rewrites earlier turns: 40 conversations became one example per answer",
     ),
