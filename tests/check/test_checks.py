@@ -121,7 +121,7 @@ def test_targets_in_stored_padding_and_holes_in_the_mask_are_found() -> None:
     }
     targets, masks = padding({"train": [GOOD]}, notes)
     assert whats(targets) == {"good": "508 tokens of padding are targets"}
-    assert whats(masks) == {"good": "2 tokens amid the row are not attended to"}
+    assert whats(masks) == {"good": "2 tokens of the row are not attended to"}
 
 
 def test_padding_that_no_mask_gives_away_is_found_by_its_repetition() -> None:

@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from planted_faults import FAULTS, Fault, table_lines
+from planted_faults import FAULTS as TOKEN_FAULTS
+from planted_faults import Fault, table_lines
+from planted_in_texts import TEXT_FAULTS
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("planted")]
 
@@ -13,6 +15,7 @@ BEGIN, END = (
     "<!-- planted faults: written by tests/check/test_planted_faults.py -->",
     "<!-- end of planted faults -->",
 )
+FAULTS = [*TOKEN_FAULTS, *TEXT_FAULTS]
 _told: dict[str, str] = {}
 
 

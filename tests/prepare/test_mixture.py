@@ -155,3 +155,39 @@ def test_a_source_without_rows_names_itself(mixed: Any, tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text("[]")
     with pytest.raises(DataError, match='"b.json" holds no rows'):
         mixed({"path": str(tmp_path / "a.json")}, {"path": str(tmp_path / "b.json")})
+
+
+@pytest.mark.end_to_end
+def test_rows_that_stand_in_two_sources_are_counted_by_pairs(mixed: Any, tmp_path: Path) -> None:
+    shared = rows("cow", 7)
+    (tmp_path / "a.json").write_text(json.dumps([*rows("cat", 20), *shared, shared[0]]))
+    (tmp_path / "b.json").write_text(json.dumps([*rows("dog", 20), *shared]))
+    (tmp_path / "c.json").write_text(json.dumps(rows("emu", 20)))
+    _, report = mixed(*({"path": str(tmp_path / f"{name}.json"), "name": name} for name in "abc"))
+    # Seven rows stand in both; that one of them stands twice in a is a duplicate, and no further row.
+    assert report["duplicates"]["across_sources"] == {"a and b": 7}
+    assert "rows that stand in two sources: a and b 7" in summary(report)
+
+
+@pytest.mark.end_to_end
+def test_rows_that_name_their_split_stay_there(mixed: Any, tmp_path: Path) -> None:
+    named = [
+        {**row, "split": "test" if n < 5 else "dev" if n < 9 else "train"}
+        for n, row in enumerate(rows("cat", 40))
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(named))
+    run, report = mixed({"path": str(tmp_path / "a.json")})
+    assert {name: one["examples"] for name, one in report["splits"].items()} == {
+        "train": 31,
+        "validation": 4,
+        "test": 5,
+    }
+    where = {text.messages[0].content: text.split for text in read_texts(run.examples)}
+    assert [where[f"cat {n}?"] for n in (0, 4, 5, 8, 9)] == [
+        "test",
+        "test",
+        "validation",
+        "validation",
+        "train",
+    ]
+    assert report["unused_columns"] == []

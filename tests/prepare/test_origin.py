@@ -9,9 +9,10 @@ import pytest
 
 from lorascope.errors import DataError
 from lorascope.prepare import origin as origins
-from lorascope.prepare.origin import ANY_SIDE, Origin
+from lorascope.prepare.origin import Origin
 from lorascope.run.data_sections import DataSection
 from lorascope.run.progress import SILENT, Observer
+from lorascope.run.splits import ANY_SIDE
 
 GOOD = {"instruction": "a", "output": "b"}
 BAD = {"instruction": "a", "output": ""}

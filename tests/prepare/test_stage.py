@@ -160,7 +160,7 @@ def test_the_report_counts_as_by_hand(make_run: Make, alpaca_base: Path) -> None
         "validation": 4,
         "test": 2,
     }
-    assert report["duplicates"] == {"exact": 1, "prompt": 2, "conflicting": 1}
+    assert report["duplicates"] == {"exact": 1, "prompt": 2, "conflicting": 1, "across_sources": {}}
     assert (report["shape"], report["template"], report["max_length"]) == ("alpaca", "alpaca", 200)
     assert report["stop_tokens"] == ["<|endoftext|>"]
     for split, facts in report["splits"].items():

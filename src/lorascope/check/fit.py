@@ -75,7 +75,8 @@ def _sampled_texts(splits: _Splits, texts: Mapping[str, ExampleText], tokenizer:
             yield from (message.content for message in text.messages if message.content)
         return
     for _, example in _spread(list(each(splits))):
-        yield tokenizer.decode(example.input_ids.tolist(), skip_special_tokens=True)
+        known = (example.input_ids >= 0) & (example.input_ids < len(tokenizer))
+        yield tokenizer.decode(example.input_ids[known].tolist(), skip_special_tokens=True)
 
 
 def _spread(items: Sequence[Any]) -> Sequence[Any]:

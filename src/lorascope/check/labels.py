@@ -54,25 +54,31 @@ def rows_end_with_stop(
         cut_length: Length at which rows were cut, None where that is not known.
         cut_ids: Examples that are known to be cut. Cut rows are counted, not failed.
     """
-    failures, num_cut = [], 0
+    failures: list[Failure] = []
+    cut: list[Failure] = []
     for split, example in each(splits):
         targets = example.labels[example.labels != IGNORE]
         if not len(targets) or _last_ink(targets, decode) in stop_ids:
             continue
         at_limit = cut_length is not None and example.num_tokens >= cut_length
         if at_limit or example.example_id in cut_ids:
-            num_cut += 1
+            cut.append(failure(example, split, "it was cut, and its answer does not end"))
             continue
         failures.append(failure(example, split, f"the last target is {decode(targets[-1:])!r}"))
+    num_cut, num_rows = len(cut), _count(splits)
+    if cut and not failures and num_cut == sum(one.num_target_tokens > 0 for _, one in each(splits)):
+        failures, cut = cut, []  # nothing is left that could teach to stop
     at = f" at {cut_length} tokens" if cut_length is not None else ""
-    note = f"{num_cut:,} rows were cut{at} and do not teach stopping" if num_cut else ""
+    note = f"{len(cut):,} rows were cut{at} and do not teach stopping" if cut else ""
     return result(
         "stop_token",
         "the last target is a stop token",
         failures,
-        _count(splits),
+        num_rows,
         note=note,
-        fix="append the end-of-text token to each answer, with its label: else the model never stops",
+        fix="raise prepare.max_length, or leave these rows out with prepare.truncation: drop"
+        if num_cut and not cut
+        else "append the end-of-text token to each answer, with its label: else the model never stops",
     )
 
 
@@ -106,7 +112,7 @@ def padding_is_no_target(
             ):
                 targets.append(failure(example, split, f"{extra} tokens of padding are targets"))
             if holes := notes[split].mask_holes.get(example.example_id):
-                masks.append(failure(example, split, f"{holes} tokens amid the row are not attended to"))
+                masks.append(failure(example, split, f"{holes} tokens of the row are not attended to"))
         for start in range(0, len(examples), _ROWS):
             rows = examples[start : start + _ROWS]
             batch = collator(rows)

@@ -12,7 +12,8 @@ from lorascope.pages.mask import mask_map
 from lorascope.pages.tokens import token_strip
 from lorascope.run.dataset import IGNORE, Example
 
-_TOKENS_SHOWN = 2000  # of one example; a longer one is cut in the drawing, and says so
+# A longer example is cut in the drawing, and says so: 500 long rows would take seconds to open.
+_TOKENS_SHOWN, _SHOWN_LONG, _TOKENS_OF_OTHERS = 2000, 50, 160
 
 
 def check_page(
@@ -28,7 +29,7 @@ def check_page(
     """
     stops = {tokenizer.convert_tokens_to_ids(token) for token in report["stop_tokens"]}
     faults = faults_of(report)
-    masks = [(example.labels != IGNORE).tolist() for _, example in rows]
+    masks = [_learned(example) for _, example in rows]
     shown = f"{len(rows):,} of {sum(report['splits'].values()):,} rows, the worst first"
     overview = mask_map(
         masks,
@@ -37,7 +38,10 @@ def check_page(
     )
     ids = sorted({int(one) for _, example in rows for one in example.input_ids[:_TOKENS_SHOWN]})
     texts = dict(zip(ids, tokenizer.batch_decode([[one] for one in ids]), strict=True))
-    strips = [_strip(split, example, texts, stops, faults) for split, example in rows]
+    strips = [
+        _strip(split, example, texts, stops, faults, _TOKENS_SHOWN if at < _SHOWN_LONG else _TOKENS_OF_OTHERS)
+        for at, (split, example) in enumerate(rows)
+    ]
     return document(
         f"{name}: what is learned",
         subtitle=report["first_line"],
@@ -103,16 +107,26 @@ def worst_first(
     return rows[:most]
 
 
+def _learned(example: Example) -> list[bool]:
+    """Which tokens the loss counts: never the first, which nothing stands before to predict it from."""
+    return [False, *(example.labels[1:] != IGNORE).tolist()]
+
+
 def _strip(
-    split: str, example: Example, texts: Mapping[int, str], stops: set[int], faults: Mapping[str, str]
+    split: str,
+    example: Example,
+    texts: Mapping[int, str],
+    stops: set[int],
+    faults: Mapping[str, str],
+    most: int,
 ) -> Html:
-    ids = example.input_ids.tolist()[:_TOKENS_SHOWN]
+    ids = example.input_ids.tolist()[:most]
     more = example.num_tokens - len(ids)
     label = f"{example.example_id} ({split})"
     what = faults.get(example.example_id)
     strip = token_strip(
         [texts[one] for one in ids],
-        is_target=(example.labels != IGNORE).tolist()[: len(ids)],
+        is_target=_learned(example)[: len(ids)],
         ids=ids,
         label=label,
         stop_ids=stops,

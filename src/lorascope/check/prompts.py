@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from lorascope.check.elsewhere import Spans
 from lorascope.check.findings import CheckResult, not_made, result
 from lorascope.check.labels import Failure, each, failure
+from lorascope.check.notices import Notice, notice
 from lorascope.lm.template import Template
 from lorascope.run.dataset import IGNORE, Example
 from lorascope.run.texts import ExampleText
@@ -14,7 +16,9 @@ _SPLITS = "no validation row is in training"
 
 
 def prompt_is_no_target(
-    splits: Mapping[str, Sequence[Example]], prompt_ids: Mapping[str, Sequence[int]]
+    splits: Mapping[str, Sequence[Example]],
+    prompt_ids: Mapping[str, Sequence[int]],
+    spans: Spans | None = None,
 ) -> CheckResult:
     """No token of the prompt is a target.
 
@@ -22,10 +26,11 @@ def prompt_is_no_target(
         splits: The dataset.
         prompt_ids: Example id to the ids of the prompt before its first answer; empty where texts are not
             known.
+        spans: Answers as the chat template marks them, where texts are not known.
     """
     rows = [(split, example) for split, example in each(splits) if example.example_id in prompt_ids]
     if not rows:
-        return _prompt_by_shape(splits)
+        return _prompt_by_shape(splits) if spans is None or not spans.num_rows else _prompt_by_spans(spans)
     failures = []
     for split, example in rows:
         length = len(prompt_ids[example.example_id])
@@ -38,6 +43,18 @@ def prompt_is_no_target(
         failures,
         len(rows),
         fix="set the labels of the prompt to -100; it is not to be learnt",
+    )
+
+
+def _prompt_by_spans(spans: Spans) -> CheckResult:
+    """Targets stand in answers alone, as the chat template marks them."""
+    return result(
+        "prompt_masked",
+        _PROMPT,
+        spans.prompt,
+        spans.num_rows,
+        note="answers are told by the tokenizer's chat template",
+        fix="set the labels of all that is no answer to -100",
     )
 
 
@@ -104,8 +121,37 @@ def prompt_is_prefix(
     return result("prompt_prefix", _PREFIX, failures, num, fix=fix), prompts
 
 
-def held_out_is_new(splits: Mapping[str, Sequence[Example]]) -> CheckResult:
-    """No held-out row has the token ids of a training row."""
+def nearly_held_out(texts: Mapping[str, ExampleText]) -> list[Notice]:
+    """Held-out rows that training has seen in part: nearly the whole row, or its prompt."""
+    held = [text for text in texts.values() if text.split != "train"]
+    found = []
+    kinds = {
+        "near": ("warn", "stand in training but for a few words", "their loss is in part a memory"),
+        "prompt": ("info", "have a prompt of training, with another answer", "overlap, and no leak"),
+        "near_prompt": ("info", "have nearly a prompt of training", "overlap, and no leak"),
+    }
+    for kind, (severity, what, why) in kinds.items():
+        rows = [
+            {"example_id": one.example_id, "split": one.split, "what": why}
+            for one in held
+            if one.overlap == kind
+        ]
+        if rows:
+            sentence = f"{len(rows):,} of {len(held):,} held-out rows {what}"
+            fix = "prepare/report.json names the pairs; eval tells what they are worth"
+            found.append(notice(f"overlap_{kind}", severity, sentence, rows, fix=fix))
+    return found
+
+
+def held_out_is_new(
+    splits: Mapping[str, Sequence[Example]], texts: Mapping[str, ExampleText] | None = None
+) -> CheckResult:
+    """No held-out row has the token ids of a training row, or says the same in other letters.
+
+    Args:
+        splits: The dataset.
+        texts: By example id, with what prepare found of their overlap; None where that is not known.
+    """
     if "train" not in splits or len(splits) < 2:
         return not_made("overlap", _SPLITS, "there is no second split")
     train = {example.input_ids.tobytes(): example.example_id for example in splits["train"]}
@@ -113,7 +159,11 @@ def held_out_is_new(splits: Mapping[str, Sequence[Example]]) -> CheckResult:
     for split, example in each({name: rows for name, rows in splits.items() if name != "train"}):
         num += 1
         twin = train.get(example.input_ids.tobytes())
+        text = (texts or {}).get(example.example_id) or (texts or {}).get(f"{split}/{example.example_id}")
         if twin is not None:
             failures.append(failure(example, split, f"the same as training row {twin}"))
+        elif text is not None and text.overlap == "same":
+            what = "a training row says the same, case, spaces and Unicode form aside"
+            failures.append(failure(example, split, what))
     fix = "remove these rows from one side, or accept it on record: --set check.allow=[overlap]"
     return result("overlap", _SPLITS, failures, num, fix=fix)

@@ -14,6 +14,7 @@ _MOST_LABELS = 20
 _FEW_ROWS = 20
 _LOPSIDED = 0.9
 _MANY = 0.01
+_MANY_LEFT_OUT = 0.05
 
 
 def quality_notices(texts: Mapping[str, ExampleText], prepared: Mapping[str, Any] | None) -> list[Notice]:
@@ -30,7 +31,9 @@ def quality_notices(texts: Mapping[str, ExampleText], prepared: Mapping[str, Any
         _lopsided_labels(answers),
         _very_short(texts),
         _conflicting(texts, answers),
-        _duplicates(prepared),
+        _duplicates(texts, answers, prepared),
+        _left_out(prepared),
+        _cut(texts),
         _odd(prepared),
     ]
     return [one for one in found if one is not None]
@@ -151,21 +154,68 @@ def _conflicting(texts: Mapping[str, ExampleText], answers: Mapping[str, str]) -
     )
 
 
-def _duplicates(prepared: Mapping[str, Any] | None) -> Notice | None:
+def _left_out(prepared: Mapping[str, Any] | None) -> Notice | None:
+    """Many rows left out for their length: what is left is another kind of data, short answers above all."""
     if prepared is None:
         return None
-    exact, kept = prepared["duplicates"]["exact"], max(prepared["kept"], 1)
+    too_long, num = prepared["dropped"]["over_length"], prepared["dropped"]["over_length"] + prepared["kept"]
+    if too_long <= _MANY_LEFT_OUT * num:
+        return None
+    return notice(
+        "left_out",
+        "warn",
+        f"{too_long:,} of {num:,} examples were left out as longer than {prepared['max_length']:,} tokens",
+        [],
+        fix="raise prepare.max_length, or cut them on record: prepare.truncation: cut_prompt or cut_response",
+        num_rows=too_long,
+    )
+
+
+def _cut(texts: Mapping[str, ExampleText]) -> Notice | None:
+    """Answers that were cut: they do not teach to stop."""
+    rows = [_row(text, "its answer was cut") for text in texts.values() if text.cut == "response"]
+    if len(rows) <= _MANY * len(texts):
+        return None
+    return notice(
+        "cut_answers",
+        "warn",
+        f"{len(rows):,} of {len(texts):,} rows never train the stop token, because their answers were cut",
+        rows,
+        fix="raise prepare.max_length, or leave them out with prepare.truncation: drop",
+    )
+
+
+def _exact_twins(texts: Mapping[str, ExampleText], answers: Mapping[str, str]) -> int:
+    """Rows that say what another one says."""
+    pairs = Counter((normalised(_asked(text)), answers[name]) for name, text in texts.items())
+    return sum(count - 1 for count in pairs.values())
+
+
+def _duplicates(
+    texts: Mapping[str, ExampleText], answers: Mapping[str, str], prepared: Mapping[str, Any] | None
+) -> Notice | None:
+    if prepared is None:
+        exact, kept = _exact_twins(texts, answers), max(len(texts), 1)
+    else:
+        exact, kept = prepared["duplicates"]["exact"], max(prepared["kept"], 1)
+    prepared = prepared or {}
     near = (prepared.get("near_duplicates") or {}).get("both", {}).get("rows", 0)
     if exact + near <= _MANY * kept:
         return None
     return notice(
         "duplicates",
         "warn" if exact + near > max(0.05 * kept, _FEW_ROWS) else "info",
-        f"{exact:,} of {kept:,} rows repeat another exactly, {near:,} nearly",
+        _counted(exact, near, kept),
         [],
         fix="what stands more often is learnt more often: is it meant?",
         num_rows=exact + near,
     )
+
+
+def _counted(exact: int, near: int, kept: int) -> str:
+    if not exact:
+        return f"{near:,} of {kept:,} rows nearly repeat another"
+    return f"{exact:,} of {kept:,} rows repeat another exactly" + (f", {near:,} nearly" if near else "")
 
 
 def _odd(prepared: Mapping[str, Any] | None) -> Notice | None:
@@ -178,7 +228,7 @@ def _odd(prepared: Mapping[str, Any] | None) -> Notice | None:
     return notice(
         "odd_texts",
         "warn" if max(odd.values()) > _MANY * kept else "info",
-        f"texts that are odd: {told}",
+        f"texts that are odd: {told} (of all rows read)",
         [],
         fix="they are learnt as they stand; prepare/examples.parquet names them in its column odd",
         num_rows=sum(odd.values()),

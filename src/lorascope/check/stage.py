@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lorascope.check.elsewhere import Spans, nothing_but_stop, texts_of_tokens
 from lorascope.check.findings import MOST_ROWS, CheckResult
 from lorascope.check.fit import fit_notices
 from lorascope.check.labels import (
@@ -13,9 +14,10 @@ from lorascope.check.labels import (
     rows_end_with_stop,
     rows_have_targets,
 )
-from lorascope.check.prompts import held_out_is_new, prompt_is_no_target, prompt_is_prefix
+from lorascope.check.prompts import held_out_is_new, nearly_held_out, prompt_is_no_target, prompt_is_prefix
 from lorascope.check.quality import quality_notices
-from lorascope.check.tokens import bos_once, ids_are_known, other_template, packed_rows
+from lorascope.check.tokens import bos_once, ids_are_known, known_ids_decoder, other_template, packed_rows
+from lorascope.check.wording import wording_notices
 from lorascope.errors import ConfigError, DataError, explain, nearest
 from lorascope.lm.batches import pad_id_of
 from lorascope.lm.load import load_tokenizer
@@ -93,10 +95,20 @@ def check_dataset(
     if cut_length is None and len(padded) == 1:
         cut_length = padded.pop()
     vocabulary = read_vocabulary(base)
+    spans = Spans(splits, tokenizer, stop_ids_of(tokenizer))
+    said = texts_of_tokens(splits, tokenizer)
     report = examine(
-        splits, notes, tokenizer, None, {}, allow, cut_length=cut_length, num_ids=vocabulary.num_rows
+        splits,
+        notes,
+        tokenizer,
+        None,
+        said,
+        allow,
+        cut_length=cut_length,
+        num_ids=vocabulary.num_rows,
+        spans=spans,
     )
-    _look(report, splits, tokenizer, None, {}, vocabulary, None)
+    _look(report, splits, tokenizer, None, said, vocabulary, None, spans=spans)
     return report
 
 
@@ -108,13 +120,18 @@ def _look(
     texts: Mapping[str, ExampleText],
     vocabulary: Vocabulary,
     prepared: Mapping[str, Any] | None,
+    *,
+    spans: Spans | None = None,
 ) -> None:
     """Add what stops nobody and is worth a look, the gravest first."""
     stop_ids = template.stop_ids if template else stop_ids_of(tokenizer)
-    found, figures = fit_notices(splits, texts, tokenizer, vocabulary, stop_ids)
+    found, figures = fit_notices(splits, {} if spans else texts, tokenizer, vocabulary, stop_ids)
     found += quality_notices(texts, prepared)
-    elsewhere = [] if texts else [packed_rows(splits, tokenizer.eos_token_id)]
-    found += [one for one in (*elsewhere, other_template(splits, tokenizer, template)) if one is not None]
+    found += [*nearly_held_out(texts), *(spans.notices() if spans else ())]
+    found += [] if spans else wording_notices(texts, tokenizer)
+    maybe = [other_template(splits, tokenizer, template), nothing_but_stop(splits, stop_ids)]
+    maybe += [packed_rows(splits, tokenizer.eos_token_id)] if spans else []
+    found += [one for one in maybe if one is not None]
     found.sort(key=lambda one: (one.severity != "warn", -one.num_rows))
     report["notices"] = [one.as_dict() for one in found]
     report["tokenizer_fit"] = figures
@@ -151,28 +168,30 @@ def examine(
     *,
     cut_length: int | None = None,
     num_ids: int | None = None,
+    spans: Spans | None = None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """Make every check and lay out the report."""
     stop_ids = template.stop_ids if template else stop_ids_of(tokenizer)
     pad_id = pad_id_of(tokenizer)
-    prefix, prompts = prompt_is_prefix(splits, texts, template, tokenizer.decode, advance)
+    decode = known_ids_decoder(tokenizer)
+    prefix, prompts = prompt_is_prefix(splits, texts, template, decode, advance)
     results: list[CheckResult] = [
         rows_have_targets(splits),
         rows_end_with_stop(
             splits,
             stop_ids,
-            tokenizer.decode,
+            decode,
             cut_length=cut_length,
             cut_ids={one.example_id for one in texts.values() if one.cut == "response"},
         ),
         *padding_is_no_target(splits, notes, default_collator(pad_id), {pad_id, *stop_ids}),
         labels_repeat_ids(splits),
-        prompt_is_no_target(splits, prompts),
+        prompt_is_no_target(splits, prompts, spans),
         prefix,
         bos_once(splits, tokenizer.bos_token_id),
         ids_are_known(splits, num_ids),
-        held_out_is_new(splits),
+        held_out_is_new(splits, texts),
     ]
     failed = [one.name for one in results if one.passed is False]
     return {

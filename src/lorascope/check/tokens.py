@@ -1,6 +1,6 @@
 """Checks on the tokens themselves: they exist in the base, and a text begins once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,17 @@ def ids_are_known(splits: _Splits, num_rows: int | None) -> CheckResult:
     return result("vocabulary", _IDS, failures, num, fix=fix)
 
 
+def known_ids_decoder(tokenizer: Any) -> Callable[[Sequence[int]], str]:
+    """Decode ids to text without those that the tokenizer does not have: they are another check's affair."""
+    size = len(tokenizer)
+
+    def decode(ids: Sequence[int]) -> str:
+        text: str = tokenizer.decode([int(one) for one in ids if 0 <= int(one) < size])
+        return text
+
+    return decode
+
+
 def packed_rows(splits: _Splits, eos_id: int | None) -> Notice | None:
     """Rows of a dataset made elsewhere that hold several texts; whether they see each other is not known."""
     if eos_id is None:
@@ -73,11 +84,11 @@ def other_template(splits: _Splits, tokenizer: Any, template: Template | None) -
     if not own or (template is not None and template.chat_template == own):
         return None
     if template is None:
-        opening = _opening(tokenizer)
+        opening = opening_of(tokenizer, stripped=True)
         rows = [
             failure(example, split, "the chat template's opening of an answer is not in it")
             for split, example in each(splits)
-            if opening and not _holds(example.input_ids, opening)
+            if opening and not places_of(example.input_ids, opening)
         ]
         if not rows:
             return None
@@ -92,8 +103,13 @@ def other_template(splits: _Splits, tokenizer: Any, template: Template | None) -
     )
 
 
-def _opening(tokenizer: Any) -> list[int]:
-    """What the chat template writes before an answer, in tokens; empty where it cannot be told."""
+def opening_of(tokenizer: Any, *, stripped: bool = False) -> list[int]:
+    """What the chat template writes before an answer, in tokens; empty where it cannot be told.
+
+    Args:
+        tokenizer: With a chat template or without.
+        stripped: Without the white space around it, which may be one token with what follows.
+    """
     asked = [{"role": "user", "content": "a"}]
     try:
         with_, without = (
@@ -102,10 +118,12 @@ def _opening(tokenizer: Any) -> list[int]:
         )
     except Exception:  # a template may refuse in any way it likes
         return []
-    opening = with_[len(without) :].strip() if with_.startswith(without) else ""
+    opening = with_[len(without) :] if with_.startswith(without) else ""
+    opening = opening.strip() if stripped else opening
     return list(tokenizer(opening, add_special_tokens=False)["input_ids"]) if opening else []
 
 
-def _holds(ids: np.ndarray, wanted: Sequence[int]) -> bool:
-    starts = np.flatnonzero(ids[: len(ids) - len(wanted) + 1] == wanted[0])
-    return any(ids[at : at + len(wanted)].tolist() == list(wanted) for at in starts)
+def places_of(ids: np.ndarray, wanted: Sequence[int]) -> list[int]:
+    """Where a sequence of tokens stands in a row."""
+    starts = np.flatnonzero(ids[: max(0, len(ids) - len(wanted) + 1)] == wanted[0])
+    return [int(at) for at in starts if ids[at : at + len(wanted)].tolist() == list(wanted)]

@@ -84,7 +84,8 @@ def summary(report: dict[str, Any]) -> list[str]:
         odd = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in report["odd"].items())
         lines.append(f"worth a look: {odd}")
     if report["unused_columns"]:
-        lines.append(f"columns not learnt from: {', '.join(report['unused_columns'])}")
+        unused = (name or '""' for name in report["unused_columns"])
+        lines.append(f"columns not learnt from: {', '.join(unused)}")
     return [*lines, *_repeats(report), *_scores(report)]
 
 
@@ -131,12 +132,16 @@ def _repeats(report: dict[str, Any]) -> list[str]:
     twins, near = report["duplicates"], report["near_duplicates"]
     if twins["exact"] or twins["conflicting"]:
         lines.append(
-            f"duplicates: {twins['exact']:,} rows repeat another exactly; "
-            f"{twins['conflicting']:,} prompts have more than one answer"
+            f"duplicates: {_counted(twins['exact'])} the same as another; "
+            f"prompts with more than one answer: {twins['conflicting']:,}"
         )
+    if twins["across_sources"]:
+        both = ", ".join(f"{pair} {count:,}" for pair, count in twins["across_sources"].items())
+        lines.append(f"rows that stand in two sources: {both}")
     if near and near["both"]["rows"]:
         lines.append(
-            f"near duplicates: {near['both']['rows']:,} rows in {near['both']['clusters']:,} groups; "
+            f"near duplicates: {_counted(near['both']['rows'])} in {near['both']['clusters']:,} "
+            f"group{'s' * (near['both']['clusters'] != 1)}; "
             f"prompts alone: {near['prompt']['rows']:,} in {near['prompt']['clusters']:,}"
         )
     if report["parted_group"]:
@@ -148,8 +153,8 @@ def _repeats(report: dict[str, Any]) -> list[str]:
         seen = {
             "are in training": overlap["same_both"],
             "are nearly in training": overlap["near_both"],
-            "share a prompt with it": overlap["same_prompt"],
-            "share nearly a prompt with it": overlap["near_prompt"],
+            "share a prompt with training": overlap["same_prompt"],
+            "share nearly a prompt with training": overlap["near_prompt"],
         }
         told = [f"{count:,} {what}" for what, count in seen.items() if count]
         if told:

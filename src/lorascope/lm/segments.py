@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 from lorascope.run.message import Message
 
+NOTHING_LEARNT = "no turn of it is to be learnt"
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -42,7 +44,7 @@ def learnt_turns(messages: Sequence[Message], targets: str) -> list[int]:
     chosen = turns if targets == "all" else turns[-1:]
     learnt = [turn for turn in turns if _is_learnt(messages[turn], turn in chosen)]
     if not learnt:
-        raise TemplateRefusal("no turn of it is to be learnt")
+        raise TemplateRefusal(NOTHING_LEARNT)
     return learnt
 
 
@@ -51,11 +53,15 @@ def _is_learnt(message: Message, otherwise: bool) -> bool:
 
 
 def merged(messages: Sequence[Message]) -> list[Message]:
-    """Join what an assistant says in several messages in a row: templates know one turn at a time."""
+    """Join what an assistant says in several messages in a row: templates know one turn at a time.
+
+    What is to be learnt is not joined with what is not.
+    """
     out: list[Message] = []
     for message in messages:
         last = out[-1] if out else None
-        if last is None or message.role != "assistant" or last.role != "assistant":
+        apart = last is not None and (last.train is False) != (message.train is False)
+        if last is None or message.role != "assistant" or last.role != "assistant" or apart:
             out.append(message)
             continue
         out[-1] = replace(

@@ -18,7 +18,8 @@ def checks_table(report: Mapping[str, Any]) -> Html:
     for one in report["checks"]:
         allowed = one["passed"] is False and one["name"] in report["allowed"]
         status = {True: "passed", False: "failed", None: "unknown"}[one["passed"]]
-        badge = status_badge("warn", "failed, allowed") if allowed else status_badge(status)
+        words = "not made" if status == "unknown" else None
+        badge = status_badge("warn", "failed, allowed") if allowed else status_badge(status, words)
         detail = f"{one['num_failed']:,} of {one['num_rows']:,} rows" if one["num_failed"] else one["note"]
         rows.append((one["question"], badge, detail or f"{one['num_rows']:,} rows"))
     return table(("Check", "Result", "Rows"), rows, align=("left", "left", "left"))

@@ -1,9 +1,10 @@
 """A source before it is read through: its splits, and from its first rows what they are."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from lorascope.errors import DataError, explain
 from lorascope.prepare.read import CHUNK_BYTES, BadRow, Chunk, Source, SourceRow, open_source
@@ -13,10 +14,8 @@ from lorascope.prepare.shapes.detect import find_shape
 from lorascope.prepare.shapes.shape import Shape
 from lorascope.run.data_sections import DataSection
 from lorascope.run.progress import Observer
-from lorascope.run.splits import SPLITS
+from lorascope.run.splits import ANY_SIDE, SPLITS
 
-ANY_SIDE = -1
-"""The side of rows that prepare deals to the splits itself; else a place in SPLITS."""
 _ROWS_TO_DETECT = 200
 
 
@@ -112,6 +111,8 @@ def open_origin(
     if not good:
         raise _nothing_readable(section.path, first)
     shape = find_shape(good, section.path, named=section.format or "auto", columns=section.columns)
+    if section.split is None and set(sides.values()) == {ANY_SIDE}:
+        shape = replace(shape, split_column=_split_column(good))
     names = {str(name) for value in good if isinstance(value, dict) for name in value}
     return Origin(
         section=section,
@@ -119,7 +120,7 @@ def open_origin(
         label=label,
         shape=shape,
         first=first,
-        unused=tuple(sorted(names - set(shape.columns))),
+        unused=tuple(sorted(names - {*shape.columns, shape.split_column})),
         sides=sides,
     )
 
@@ -143,6 +144,13 @@ def _sides(source: Source, section: DataSection, forced: str | None) -> dict[str
             )
         )
     return {name: ANY_SIDE if split == "train" else SPLITS.index(str(split)) for name, split in meant.items()}
+
+
+def _split_column(values: Sequence[Any]) -> str | None:
+    """A column called split in which every row names one, as files that hold all their splits write them."""
+    found = {value.get("split") for value in values if isinstance(value, Mapping)}
+    named = {canonical_split(one) if isinstance(one, str) else None for one in found}
+    return "split" if "train" in named and None not in named else None
 
 
 def _nothing_readable(where: str, first: Sequence[SourceRow | BadRow]) -> DataError:

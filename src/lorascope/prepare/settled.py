@@ -8,10 +8,9 @@ import numpy as np
 from lorascope.errors import DataError, explain
 from lorascope.prepare.facts import Facts
 from lorascope.prepare.mixture import amounts, not_used
-from lorascope.prepare.origin import ANY_SIDE
 from lorascope.prepare.split import deal, wanted_validation
 from lorascope.run.data_sections import DataSection, PrepareSection
-from lorascope.run.splits import SPLITS
+from lorascope.run.splits import ANY_SIDE, SPLITS
 
 OVER_LENGTH, NOT_USED = -1, -2
 """Sides of examples that are left out: too long, or more than the mixture takes of their source."""

@@ -2,7 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
+
+import numpy as np
 
 from lorascope.lm.template import Template
 from lorascope.prepare.account import Account
@@ -72,7 +75,10 @@ def report_of(
         },
         "dropped_by_reason": dict(reasons.most_common()),
         "splits": {name: _split_facts(facts, mask) for name, mask in settled.masks().items()},
-        "duplicates": duplicate_counts(facts.prompt_N[kept_N], facts.answer_N[kept_N]),
+        "duplicates": {
+            **duplicate_counts(facts.prompt_N[kept_N], facts.answer_N[kept_N]),
+            "across_sources": _across(facts, kept_N, [one["name"] for one in sources]),
+        },
         "near_duplicates": {kind: near_counts(pairs, kept_N) for kind, pairs in repeats.items()} or None,
         "parted_group": settled.largest_group,
         "overlap": {
@@ -101,7 +107,7 @@ def _source(origin: Origin, account: Account, facts: Facts, settled: Settled, pl
         "shape": origin.shape.name,
         "read_as": origin.shape.described,
         "held_out": set(origin.sides.values()) == {SPLITS.index("validation")},
-        "own_splits": [name for name in origin.sides] if len(origin.sides) > 1 else [],
+        "own_splits": _own_splits(origin, facts, own_N),
         "rows_read": account.num_rows,
         "examples": account.num_examples,
         "malformed": account.num_bad,
@@ -113,6 +119,25 @@ def _source(origin: Origin, account: Account, facts: Facts, settled: Settled, pl
             if (mask & own_N).any()
         },
     }
+
+
+def _across(facts: Facts, kept_N: np.ndarray, names: Sequence[str]) -> dict[str, int]:
+    """Rows of one source that stand in another as well, by pairs of sources, as in {"a and b": 4}."""
+    found = {}
+    own = [np.unique(facts.both_N[kept_N & (facts.origin_N == place)]) for place in range(len(names))]
+    for first, second in combinations(range(len(names)), 2):
+        if shared := len(np.intersect1d(own[first], own[second], assume_unique=True)):
+            found[f"{names[first]} and {names[second]}"] = shared
+    return found
+
+
+def _own_splits(origin: Origin, facts: Facts, own_N: np.ndarray) -> list[str]:
+    """The splits that a source names itself, by files or in a column."""
+    if len(origin.sides) > 1:
+        return list(origin.sides)
+    if origin.shape.split_column is None:
+        return []
+    return ["train", *(SPLITS[side] for side in np.unique(facts.side_N[own_N]) if side > 0)]
 
 
 def _named(tally: Counter[str], prefix: str) -> dict[str, int]:

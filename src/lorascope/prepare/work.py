@@ -10,17 +10,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lorascope.lm.segments import TemplateRefusal, merged
+from lorascope.lm.segments import NOTHING_LEARNT, TemplateRefusal, merged
 from lorascope.lm.template import Encoded, Template
 from lorascope.prepare.facts import Facts, facts_of
 from lorascope.prepare.overlap import text_hash
 from lorascope.prepare.read import BadRow, SourceRow, excerpt_of
+from lorascope.prepare.read.splits import canonical_split
 from lorascope.prepare.shapes.conversation import Conversation, conversations_of
 from lorascope.prepare.shapes.shape import NotChosen, Shape
 from lorascope.prepare.split import answer_key, prompt_key
 from lorascope.prepare.staged import MESSAGE, SCHEMA
 from lorascope.run.dataset import IGNORE
 from lorascope.run.message import Message
+from lorascope.run.splits import ANY_SIDE, SPLITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +69,11 @@ class Worked:
             "row": row,
         }
         arrays = [columns.get(name, self.batch.column(name)) for name in SCHEMA.names]
+        own_N = self.facts.side_N  # as the rows say; all ANY_SIDE where none does
         facts = replace(
             self.facts,
             origin_N=np.full(num, origin, dtype=np.int16),
-            side_N=np.full(num, side, dtype=np.int8),
+            side_N=own_N if side == ANY_SIDE else np.full(num, side, dtype=np.int8),
         )
         return replace(
             self,
@@ -119,7 +122,8 @@ def work(
         _count(tally, conversation, several)
         examples += _named(conversation, several)
     bad.sort(key=lambda one: one.row)
-    return Worked(batch=_batch(examples), facts=_facts(examples), bad=bad, num_rows=number, tally=tally)
+    facts = _facts(examples, shape.split_column)
+    return Worked(batch=_batch(examples), facts=facts, bad=bad, num_rows=number, tally=tally)
 
 
 def _named(conversation: Conversation, several: Sequence[Encoded]) -> list[tuple[Conversation, Encoded, str]]:
@@ -132,7 +136,8 @@ def _named(conversation: Conversation, several: Sequence[Encoded]) -> list[tuple
 
 def _refused(conversation: Conversation, refusal: TemplateRefusal) -> BadRow:
     excerpt = excerpt_of(conversation.messages[0].content)
-    return BadRow(conversation.line, f"template_refuses: {refusal}", excerpt, conversation.row)
+    reason = "nothing_to_train" if str(refusal) == NOTHING_LEARNT else f"template_refuses: {refusal}"
+    return BadRow(conversation.line, reason, excerpt, conversation.row)
 
 
 def _count(tally: Counter[str], conversation: Conversation, several: Sequence[Encoded]) -> None:
@@ -143,16 +148,23 @@ def _count(tally: Counter[str], conversation: Conversation, several: Sequence[En
     tally.update(f"omitted/{name}" for name in {name for one in several for name in one.omitted})
 
 
-def _facts(examples: Sequence[tuple[Conversation, Encoded, str]]) -> Facts:
+def _facts(examples: Sequence[tuple[Conversation, Encoded, str]], split_column: str | None) -> Facts:
     said = [conversation.messages[: one.num_turns] for conversation, one, _ in examples]
     return facts_of(
         {
             "prompt_N": [text_hash(prompt_key(messages)) for messages in said],
             "answer_N": [text_hash(answer_key(messages)) for messages in said],
+            "side_N": [_side(conversation, split_column) for conversation, _, _ in examples],
             "num_tokens_N": [len(one.input_ids) for _, one, _ in examples],
             "num_targets_N": [len(one.labels) - one.labels.count(IGNORE) for _, one, _ in examples],
         }
     )
+
+
+def _side(conversation: Conversation, split_column: str | None) -> int:
+    """The side that a row names for itself; training rows are dealt as any others."""
+    named = canonical_split(conversation.labels.get(split_column, "")) if split_column else None
+    return ANY_SIDE if named in (None, "train") else SPLITS.index(str(named))
 
 
 def _batch(examples: Sequence[tuple[Conversation, Encoded, str]]) -> pa.RecordBatch:

@@ -6,6 +6,9 @@ from lorascope.run.sections import Recipe
 SPLITS = ("train", "validation", "test")
 """In the order in which they are stored."""
 
+ANY_SIDE = -1
+"""The side of rows that prepare deals to the splits itself; else a place in SPLITS."""
+
 
 def refuse_unknown_splits(recipe: Recipe) -> None:
     """Insist, before a run begins, that eval.split and compare.split name splits that it will have.

@@ -5,6 +5,7 @@ import pytest
 from lorascope.prepare.shapes.cells import (
     Malformed,
     code_of,
+    is_blank,
     is_encodable,
     json_text,
     optional_text_at,
@@ -105,3 +106,10 @@ def test_json_text_is_readable_and_refuses_what_json_has_no_place_for() -> None:
 def test_json_that_is_nested_too_deeply_is_no_value() -> None:
     with pytest.raises(ValueError):
         parsed_json("[" * 100_000)
+
+
+def test_a_text_of_which_nothing_can_be_seen_is_blank() -> None:
+    blank = ["", " \n", "\u200b", "\ufeff \u200d", "\x00", "\u202e", "\u3000"]
+    assert [is_blank(text) for text in blank] == [True] * len(blank)
+    seen = ["a", ".", "\u200ba", "\u4f60", "\ufffd", "0" * 100]
+    assert [is_blank(text) for text in seen] == [False] * len(seen)

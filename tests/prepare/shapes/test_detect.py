@@ -123,3 +123,21 @@ def test_the_user_may_name_the_column_of_messages() -> None:
     assert not isinstance(found, str)
     assert [message.role for message in found.messages] == ["system", "user", "assistant"]  # type: ignore[union-attr]
     assert json.loads(found.tools)[0]["function"] == {"name": "f"}  # type: ignore[union-attr]
+
+
+def test_one_odd_row_does_not_decide_what_all_are() -> None:
+    good = [{"instruction": f"a{n}", "input": "", "output": "b"} for n in range(20)]
+    chat = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    for odd in ({**good[0], "messages": None}, chat):
+        shape = detect([*good, odd], "rows.json")
+        assert shape.name == "alpaca"
+        assert sum(not isinstance(shape.read(row)[0], str) for row in good) == 20
+    assert detect([good[0], *[chat] * 20], "rows.json").name == "messages"
+
+
+def test_a_table_without_a_header_is_told_how_to_be_read() -> None:
+    row = {"garden lantern stone and water": "market", "paper boat on the river": "sail"}
+    with pytest.raises(DataError) as caught:
+        detect([row], "rows.tsv")
+    assert "header: false" in caught.value.message
+    assert "column_1" in caught.value.message

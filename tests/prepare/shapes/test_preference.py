@@ -151,3 +151,39 @@ def test_the_user_may_read_every_answer_all_the_same(read: Callable[..., Part]) 
     shape = shape_named("messages", [JUDGED], "rows.json")
     (found,) = shape.read({**JUDGED, "label": False})
     assert isinstance(found, Turns)
+
+
+def test_an_input_beside_compared_answers_is_part_of_the_prompt(read: Callable[..., Part]) -> None:
+    row = {"instruction": "Say it again.", "input": "Hello", "chosen": "Hello", "rejected": "Bye"}
+    found = read(row)
+    assert isinstance(found, Turns)
+    assert (found.messages[0].content, found.messages[0].context) == ("Say it again.", "Hello")
+    empty = read({**row, "input": ""})
+    assert isinstance(empty, Turns) and empty.messages[0].context == ""
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ({"prompt": "a", "completion": "b", "label": 1}, {"prompt": "a", "completion": "c", "label": 0}),
+        ({"prompt": "a", "response": "b", "label": "1"}, {"prompt": "a", "response": "c", "label": "0"}),
+        (
+            {"instruction": "a", "input": "", "output": "b", "kto_tag": True},
+            {"instruction": "a", "input": "", "output": "c", "kto_tag": False},
+        ),
+        ({"messages": [USER, GOOD], "kto_tag": 1}, {"messages": [USER, BAD], "kto_tag": 0}),
+    ],
+)
+def test_turned_down_answers_are_told_by_numbers_and_by_kto_tag(good: Any, bad: Any) -> None:
+    shape = detect([good, bad], "rows.json")
+    assert shape.name == "preference"
+    (kept,), (left_out,) = shape.read(good), shape.read(bad)
+    assert isinstance(kept, Turns) and kept.messages[-1].content == "b"
+    assert isinstance(left_out, NotChosen)
+
+
+def test_a_class_of_a_text_is_no_judgement() -> None:
+    rows = [{"messages": [USER, GOOD], "label": label} for label in (0, 1)]
+    assert detect(rows, "rows.json").name == "messages"
+    rows = [{"instruction": "a", "output": "b", "label": label} for label in (0, 1)]
+    assert detect(rows, "rows.json").name == "alpaca"

@@ -63,7 +63,9 @@ FILES = {
     "dolly_fixture.json": Expected(shape="alpaca", described="Dolly rows (instruction, context, response)"),
     "wwdc25_poems_train.jsonl": Expected(shape="pairs", described="prompts and answers (prompt, completion)"),
     "wwdc25_poems_valid.jsonl": Expected(shape="pairs", described="prompts and answers (prompt, completion)"),
-    "longform_val.json": Expected(shape="pairs", described="prompts and answers (input, output)"),
+    "longform_val.json": Expected(
+        shape="pairs", described="prompts and answers (input, output)", odd={"html_entities": 1}
+    ),
     # Web pages made of templates: their {{...}} are counted against the raw text below.
     "snappy_parquet_html.parquet": Expected(
         shape="pairs", described="prompts and answers (input, output)", odd=None
@@ -104,11 +106,13 @@ FILES = {
         described="judged answers (messages, label): only rows whose label is true are learnt",
         kept=150,
         not_chosen=150,
+        odd={"html_entities": 1},
     ),
     "llamafactory_dpo_zh.json": Expected(
         shape="preference",
         described=PREFERENCE.format("conversations, chosen, rejected"),
         num_rejected=300,
+        odd={"replacement_characters": 6},  # U+FFFD, counted over the raw rows without the rejected side
     ),
     "nexus_preference.jsonl": Expected(
         shape="preference", described=PREFERENCE.format("prompt, chosen, rejected"), num_rejected=14
@@ -123,7 +127,11 @@ FILES = {
     "cdial_splits_in_one.json": Expected(
         shape="turn_lists", described="lists of turns, the user's first", num_unanswered=673, odd=None
     ),
-    "llamafactory_c4_text.jsonl": Expected(shape="text", described="plain text (text), all of it learnt"),
+    "llamafactory_c4_text.jsonl": Expected(
+        shape="text",
+        described="plain text (text), all of it learnt",
+        odd={"replacement_characters": 4, "html_entities": 3},
+    ),
     "mlx_lora_sql_text.jsonl": Expected(shape="text", described="plain text (text), all of it learnt"),
     # Each of the 175 tasks has one instance: counting instances over the raw file gives 175, too.
     "stanford_seed_tasks.jsonl": Expected(
@@ -134,6 +142,7 @@ FILES = {
         shape="squad",
         described="SQuAD articles (paragraphs: context, qas): a question's first answer is learnt",
         kept=1190,
+        odd={"replacement_characters": 5, "mojibake": 45},  # "Yes\u00c3\u00bcn Tem\u00c3\u00bcr"
     ),
     "intents_ecommerce.json": Expected(
         shape="intents",

@@ -101,3 +101,19 @@ def test_every_signal_is_listed() -> None:
     assert text_signals("NULL", "null_like_answer") == ("null_like_answer",)
     assert text_signals("NULL") == ()
     assert len(set(SIGNALS)) == len(SIGNALS)
+
+
+@pytest.mark.parametrize(
+    ("text", "signals"),
+    [
+        ("The caf\u00c3\u00a9 on the corner opens at nine.", ("mojibake",)),
+        ("It\u00e2\u20ac\u2122s a long way from here to there.", ("mojibake",)),
+        ("The caf\u00e9 on the corner opens at nine.", ()),
+        ("It&#39;s a long way from here to there.", ("html_entities",)),
+        ("<p>Salt &amp; pepper for everybody at the table</p>", ()),  # it is HTML
+        ("Salt & pepper; for everybody at the table", ()),
+        ("God's\ufffdWindow is a sight worth the climb.", ("replacement_characters",)),
+    ],
+)
+def test_letters_that_a_wrong_reading_left_are_seen(text: str, signals: tuple[str, ...]) -> None:
+    assert text_signals(text) == signals

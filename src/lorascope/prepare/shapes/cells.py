@@ -3,8 +3,11 @@
 import functools
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
+
+_LONGEST_BLANK = 64  # a longer text of marks that cannot be seen has not been met
 
 
 class Malformed(Exception):
@@ -28,6 +31,13 @@ def is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: white space, marks without width, control characters."""
+    if len(text) > _LONGEST_BLANK:
+        return text.isspace()
+    return all(one.isspace() or unicodedata.category(one)[0] in "CZ" for one in text)
 
 
 def columns_in(value: Any) -> Mapping[str, Any]:
@@ -63,7 +73,7 @@ def text_at(row: Mapping[str, Any], column: str, part: str) -> str:
         code = code_of(column, part)
         raise Malformed(f"null_{code}" if _stands_in(row, column) else f"missing_{code}")
     text = encodable_text(found, code_of(column, part))
-    if not text or text.isspace():
+    if is_blank(text):
         raise Malformed(f"empty_{code_of(column, part)}")
     return text
 

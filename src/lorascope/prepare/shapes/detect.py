@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -37,8 +37,10 @@ FAMILIES: Mapping[str, tuple[Recogniser, str]] = {
 }
 """Name, as `prepare.format` takes it, to what recognises it and what it needs; the first that fits wins."""
 
+_MOST = 0.5
 _SHOWN = 8
 _EXCERPT = 30
+_WORDS_OF_A_TEXT = 4
 
 
 def find_shape(
@@ -73,11 +75,29 @@ def detect(rows: Iterable[Any], where: str) -> Shape:
         DataError: No shape fits.
     """
     profile = Profile(list(rows))
-    found = (recognise(profile) for recognise, _ in FAMILIES.values())
-    shape = next((one for one in found if one is not None), None)
+    fitting = [one for recognise, _ in FAMILIES.values() if (one := recognise(profile)) is not None]
+    shape = _reads_most(fitting, profile)
     if shape is None:
         raise _unknown(profile, where) if profile.columns else _no_columns(profile, where)
     return _complete(shape, profile)
+
+
+def _reads_most(shapes: Sequence[Shape], profile: Profile) -> Shape | None:
+    """The first shape that reads half of the rows, else the one that reads most: one odd row decides nothing.
+
+    Answers that were turned down are recognised by their columns alone, whatever else is wrong with the rows:
+    any other shape would learn them.
+    """
+    if not shapes or shapes[0].name == "preference":
+        return next(iter(shapes), None)
+    shares = [_share_read(shape, profile) for shape in shapes]
+    half = next((place for place, share in enumerate(shares) if share >= _MOST), None)
+    return shapes[shares.index(max(shares)) if half is None else half]
+
+
+def _share_read(shape: Shape, profile: Profile) -> float:
+    read = sum(not isinstance(shape.read(row)[0], str) for row in profile.rows)
+    return read / max(len(profile.rows), 1)
 
 
 def shape_named(name: str, rows: Iterable[Any], where: str) -> Shape:
@@ -160,12 +180,28 @@ def _shape_of_columns(profile: Profile, columns: ColumnsSection, where: str) -> 
 
 
 def _unknown(profile: Profile, where: str) -> DataError:
+    told = next((name for name in profile.columns if len(name.split()) >= _WORDS_OF_A_TEXT), None)
+    if told is not None:
+        return _headerless(told, where)
     return DataError(
         explain(
             f"no known columns: found {_shown(profile)}",
             where=where,
             why="their names do not say which holds the prompt and which the answer",
             fix=_setting(profile),
+        )
+    )
+
+
+def _headerless(name: str, where: str) -> DataError:
+    """A table whose first row is taken for its header and reads like a row."""
+    columns = "columns: {prompt: column_1, answer: column_2}"
+    return DataError(
+        explain(
+            f'no known columns: one would be called "{excerpt_of(name)}"',
+            where=where,
+            why="the first row reads like data and not like names of columns",
+            fix=f"say so in a recipe: data: [{{path: {where}, header: false, {columns}}}]",
         )
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from lorascope.prepare.shapes.cells import Malformed, columns_in, encodable_text, value_at
+from lorascope.prepare.shapes.cells import Malformed, columns_in, encodable_text, optional_text_at, value_at
 from lorascope.prepare.shapes.chat import (
     SYSTEM_COLUMNS,
     chat_columns,
@@ -13,9 +13,9 @@ from lorascope.prepare.shapes.chat import (
     system_turn,
     turns_column,
 )
-from lorascope.prepare.shapes.names import CHOSEN, PAIRS, PROMPTS, REJECTED
-from lorascope.prepare.shapes.pairs import pair_shape
-from lorascope.prepare.shapes.profile import Profile
+from lorascope.prepare.shapes.names import CHOSEN, CONTEXTS, INSTRUCTIONS, PAIRS, PROMPTS, REJECTED
+from lorascope.prepare.shapes.pairs import given_context, pair_shape
+from lorascope.prepare.shapes.profile import Profile, normal_name
 from lorascope.prepare.shapes.shape import Part, Shape
 from lorascope.prepare.shapes.sides import is_whole, joined_sides, side_at
 from lorascope.prepare.shapes.tools import tools_in
@@ -35,6 +35,7 @@ class _Compared:
     """Columns of compared answers; `prompt` None where the chosen side holds the whole conversation."""
 
     prompt: str | None
+    context: str | None
     chosen: str
     rejected: str
     system: str
@@ -50,14 +51,17 @@ def _compared(profile: Profile) -> Shape | None:
     chosen, rejected = profile.find(*CHOSEN, kinds=_SIDE), profile.find(*REJECTED, kinds=_SIDE)
     if chosen is None or rejected is None:
         return None
+    prompt = turns_column(profile) or profile.find(*PROMPTS, kinds=_SIDE)
+    beside = [profile.find(name, kinds=("text", "")) for name in CONTEXTS]
     columns = _Compared(
-        prompt=turns_column(profile) or profile.find(*PROMPTS, kinds=_SIDE),
+        prompt=prompt,
+        context=next((name for name in beside if name and name != prompt), None),
         chosen=chosen,
         rejected=rejected,
         system=profile.find(*SYSTEM_COLUMNS, kinds=("text", "")) or "system",
         tools="tools",
     )
-    named = [name for name in (columns.prompt, chosen, rejected) if name]
+    named = [name for name in (columns.prompt, columns.context, chosen, rejected) if name]
     return Shape(
         name=NAME,
         described=f"preference pairs ({', '.join(named)}): only the chosen answers are learnt",
@@ -83,7 +87,9 @@ def _read_compared(columns: _Compared, value: Any) -> list[Part]:
 def _prompt(columns: _Compared, row: Any) -> list[Message]:
     if columns.prompt is None:
         raise Malformed("missing_prompt")
-    return side_at(row, columns.prompt, "prompt", "user")
+    turns = side_at(row, columns.prompt, "prompt", "user")
+    context, _ = given_context(optional_text_at(row, columns.context, "context"))
+    return [*turns[:-1], replace(turns[-1], context=context)] if context else turns
 
 
 def _spoken(text: str) -> list[Message]:
@@ -101,12 +107,17 @@ def _spoken(text: str) -> list[Message]:
 
 
 def _judged(profile: Profile) -> Shape | None:
-    """Answers with a label, as data for KTO have it: chats, or prompts with one answer each."""
-    label = profile.find("label")
-    if label is None or not _is_switch(profile, label):
+    """Answers with a label, as data for KTO have it: chats, or prompts with one answer each.
+
+    0 and 1 are such a label where a column is called kto_tag, or stands beside a prompt and a completion as
+    TRL has it; anywhere else they may be a class of the text.
+    """
+    label = profile.find("kto_tag", "label")
+    if label is None:
         return None
+    certain = normal_name(label) == "kto_tag"
     column = turns_column(profile)
-    if column:
+    if column and _is_switch(profile, label, numbers=certain):
         columns = replace(chat_columns(profile, column), label=label)
         return Shape(
             name=NAME,
@@ -114,18 +125,19 @@ def _judged(profile: Profile) -> Shape | None:
             columns=columns.names,
             reader=partial(read_chat, columns),
         )
-    for question, answer in PAIRS[:2]:  # prompt with completion or response
+    for question, answer in (*PAIRS[:2], *INSTRUCTIONS):  # prompt with completion or response; Alpaca's
         prompt, told = profile.find(question, kinds=("text",)), profile.find(answer, kinds=("text",))
-        if prompt and told:
-            pair = ColumnsSection(prompt=prompt, answer=told, system="system", label=label)
+        numbers = certain or question == "prompt"
+        if prompt and told and _is_switch(profile, label, numbers=numbers):
+            context = profile.find("input", "context", kinds=("text", "")) or "input"
+            pair = ColumnsSection(prompt=prompt, context=context, answer=told, system="system", label=label)
             shape = pair_shape(profile, pair, name=NAME, described="judged answers")
             return replace(shape, described=f"{shape.described}: only rows whose {label} is true are learnt")
     return None
 
 
-def _is_switch(profile: Profile, label: str) -> bool:
-    """Whether a label is true or false throughout; a table without types may write the words."""
+def _is_switch(profile: Profile, label: str, *, numbers: bool) -> bool:
+    """Whether a label is true or false throughout; a table without types may write the words, or 0 and 1."""
     values = profile.values(label)
-    return bool(values) and all(
-        isinstance(one, bool) or str(one).casefold() in ("true", "false") for one in values
-    )
+    words = ("true", "false", "0", "1") if numbers else ("true", "false")
+    return bool(values) and all(isinstance(one, bool) or str(one).casefold() in words for one in values)

@@ -52,6 +52,7 @@ class Shape:
         reader: Turns a row into its parts; raises Malformed where the whole row is.
         redundant: Columns that only repeat what others say.
         media: Columns with pictures, sounds or films that texts refer to as <image>, <audio> or <video>.
+        split_column: Column that says of each row whether it is held out; None where there is none.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Shape:
     reader: Callable[[Any], list[Part]]
     redundant: tuple[str, ...] = ()
     media: tuple[str, ...] = ()
+    split_column: str | None = None
 
     @cached_property
     def known(self) -> frozenset[str]:

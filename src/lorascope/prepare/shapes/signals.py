@@ -5,6 +5,9 @@ null_like_prompt     a prompt that is nothing but "null", "N/A", "undefined" and
 null_like_context    the same for the input beside a prompt
 null_like_answer     the same for an answer, "<nooutput>" included
 placeholder          {{name}} or the like stands in a text, waiting to be filled in
+replacement_characters  the mark stands in it that takes the place of bytes which could not be read
+mojibake             letters as UTF-8 gives them when it is read as Latin-1
+html_entities        &quot;, &#39; and the like stand in a text that is no HTML
 spaced_out           a space stands between any two characters that are not ASCII, as in data cut to tokens
 joined_user_turns    two turns of the user in a row were joined, a blank line between them
 joined_system_turns  the same for system prompts
@@ -25,6 +28,9 @@ SIGNALS = (
     "null_like_context",
     "null_like_answer",
     "placeholder",
+    "replacement_characters",
+    "mojibake",
+    "html_entities",
     "spaced_out",
     "joined_user_turns",
     "joined_system_turns",
@@ -42,6 +48,8 @@ _NULL_LIKE = frozenset(
 # All of the 58 spellings in two Alpaca files stand beside an instruction that needs no input.
 _NO_INPUT = re.compile(r"noinput(needed|required|provided|given|necessary)?")
 _PLACEHOLDER = re.compile(r"(?<!\$)\{\{\s*[^\W\d][\w .-]*\}\}")
+_ENTITY = re.compile(r"&(?:#\d{2,5}|#x[0-9a-fA-F]{2,4}|quot|amp|apos|nbsp|lt|gt);")
+_MOJIBAKE = re.compile("[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac")
 _NAMES = {"user": "null_like_prompt", "assistant": "null_like_answer"}
 
 
@@ -97,10 +105,14 @@ def text_signals(text: str, null_like: str | None = None) -> tuple[str, ...]:
         text: What somebody says.
         null_like: What it is called where the text is nothing but a word for "no value"; None does not ask.
     """
-    if "{{" not in text and text[1:2] != " " and len(text) > _LONGEST_LITERAL:
+    plain = text.isascii() or not ("\ufffd" in text or _MOJIBAKE.search(text))
+    if "{{" not in text and text[1:2] != " " and len(text) > _LONGEST_LITERAL and plain and "&" not in text:
         return ()  # as nearly all are
     found = {
         "placeholder": has_placeholder(text),
+        "replacement_characters": "\ufffd" in text,
+        "mojibake": not plain and _MOJIBAKE.search(text) is not None,
+        "html_entities": "&" in text and "<" not in text and _ENTITY.search(text) is not None,
         "spaced_out": is_spaced_out(text),
         null_like: null_like is not None and is_null_like(text),
     }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lorascope.prepare.shapes.cells import Malformed, encodable_text, json_text, parsed_json
+from lorascope.prepare.shapes.cells import Malformed, encodable_text, is_blank, json_text, parsed_json
 from lorascope.prepare.shapes.content import Content, content_of
 from lorascope.prepare.shapes.roles import CALL, is_role, role_of
 from lorascope.prepare.shapes.tools import calls_in, identifier
@@ -76,7 +76,7 @@ def messages_in(turn: Any) -> list[Message]:
         return [_call_turn(turn, value)]
     content = content_of(json_text(value, "wrong_type_content") if _is_result(role, value) else value)
     message = _message(turn, role, content)
-    if not (message.content.strip() or message.tool_calls or role in _MAY_BE_EMPTY):
+    if is_blank(message.content) and not message.tool_calls and role not in _MAY_BE_EMPTY:
         raise Malformed(
             "missing_content" if key is None else "null_content" if value is None else "empty_content"
         )
