@@ -75,10 +75,7 @@ def report_of(
         },
         "dropped_by_reason": dict(reasons.most_common()),
         "splits": {name: _split_facts(facts, mask) for name, mask in settled.masks().items()},
-        "duplicates": {
-            **duplicate_counts(facts.prompt_N[kept_N], facts.answer_N[kept_N]),
-            "across_sources": _across(facts, kept_N, [one["name"] for one in sources]),
-        },
+        "duplicates": _duplicates(facts, kept_N, sources),
         "near_duplicates": {kind: near_counts(pairs, kept_N) for kind, pairs in repeats.items()} or None,
         "parted_group": settled.largest_group,
         "overlap": {
@@ -119,6 +116,11 @@ def _source(origin: Origin, account: Account, facts: Facts, settled: Settled, pl
             if (mask & own_N).any()
         },
     }
+
+
+def _duplicates(facts: Facts, kept_N: np.ndarray, sources: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    counts = duplicate_counts(facts.prompt_N[kept_N], facts.answer_N[kept_N])
+    return {**counts, "across_sources": _across(facts, kept_N, [one["name"] for one in sources])}
 
 
 def _across(facts: Facts, kept_N: np.ndarray, names: Sequence[str]) -> dict[str, int]:
