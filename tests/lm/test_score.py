@@ -12,7 +12,8 @@ from lorascope.errors import DataError
 from lorascope.lm.batches import collate, cut_examples, rows_within
 from lorascope.lm.load import load_base
 from lorascope.lm.pair import load_pair
-from lorascope.lm.score import score_examples, target_losses
+from lorascope.lm.passes import padded_losses
+from lorascope.lm.score import score_examples
 from lorascope.run.dataset import IGNORE, Example
 
 END = 0  # the end-of-text token of both models, which rows are padded with too
@@ -110,17 +111,20 @@ def test_the_loss_of_the_base_is_that_of_plain_transformers_though_an_adapter_is
     assert np.abs(adapted.nll_sum_N - scores.nll_sum_N).min() > 1e-3  # it is applied, to every example
 
 
-def test_the_loss_depends_on_no_batch_size_and_no_padding_side(shape: tuple[Path, Path]) -> None:
+def test_the_loss_depends_on_no_layout(shape: tuple[Path, Path]) -> None:
     base, adapter = shape
     examples = make_examples(32)
     pair = load_pair(str(base), adapter, device="cpu")
+    layouts: list[dict[str, Any]] = [
+        {"route": "padded", "batch_size": batch_size, "side": side}
+        for batch_size in (1, 3, 8, 32)
+        for side in ("right", "left")
+    ]
+    layouts += [{"row_tokens": row_tokens} for row_tokens in (1, 100, 4096)]
     losses = []
-    for batch_size in (1, 3, 8, 32):
-        for side in ("right", "left"):
-            scores = score_examples(
-                pair.model, examples, pad_id=pair.pad_id, batch_size=batch_size, side=side
-            )  # type: ignore[arg-type]
-            losses.append(float(scores.nll_sum_N.sum() / scores.num_tokens_N.sum()))
+    for layout in layouts:
+        scores = score_examples(pair.model, examples, pad_id=pair.pad_id, **layout)
+        losses.append(float(scores.nll_sum_N.sum() / scores.num_tokens_N.sum()))
     np.testing.assert_allclose(losses, losses[0], rtol=1e-6)
 
 
@@ -133,7 +137,7 @@ def test_the_gradient_depends_on_no_padding_side(shape: tuple[Path, Path]) -> No
         weight.requires_grad_(True)
     gradients = []
     for side in ("right", "left"):
-        losses = target_losses(pair.model, collate(examples, END, side=side))  # type: ignore[arg-type]
+        losses = padded_losses(pair.model, examples, pad_id=END, side=side)  # type: ignore[arg-type]
         parts = torch.autograd.grad(losses.nll_S.mean(), weights)
         gradients.append(torch.cat([part.reshape(-1) for part in parts]))
     right, left = gradients
@@ -204,10 +208,10 @@ def test_scoring_uses_evaluation_mode_and_gives_the_mode_back(gpt2_folder: Path)
 def test_losses_are_float32_and_one_per_target_in_a_half_precision_model(gpt2_folder: Path) -> None:
     # The fault: a loss that is a vector, or one rounded to bf16 (three digits), is averaged like a number.
     examples = make_examples(3)
-    losses = target_losses(load_base(str(gpt2_folder), dtype=torch.bfloat16), collate(examples, END))
+    losses = padded_losses(load_base(str(gpt2_folder), dtype=torch.bfloat16), examples, pad_id=END)
     assert losses.nll_S.dtype == torch.float32
     assert losses.nll_S.shape == (sum(one.num_target_tokens for one in examples),)
-    counts = torch.bincount(losses.row_S, minlength=3).tolist()
+    counts = torch.bincount(losses.example_S, minlength=3).tolist()
     assert counts == [one.num_target_tokens for one in examples]
 
 

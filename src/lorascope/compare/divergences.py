@@ -15,7 +15,7 @@ from lorascope.errors import NumericsError, explain
 from lorascope.lm.batches import collate
 from lorascope.lm.load import context_length
 from lorascope.lm.pair import Pair
-from lorascope.lm.score import target_logits
+from lorascope.lm.passes import target_logits
 from lorascope.metrics.divergence import (
     centred_l2,
     js_divergence,

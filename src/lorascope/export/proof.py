@@ -11,7 +11,8 @@ import torch
 
 from lorascope.errors import NoTargetTokens, NumericsError, UndefinedMetric, explain
 from lorascope.lm.batches import collate
-from lorascope.lm.score import ExampleScores, score_examples, target_logits
+from lorascope.lm.passes import target_logits
+from lorascope.lm.score import ExampleScores, score_examples
 from lorascope.metrics.likelihood import mean_nll
 from lorascope.metrics.uncertainty import paired_ratio_difference
 from lorascope.run.dataset import Example

@@ -1,7 +1,4 @@
-"""A model and examples -> losses. The only path: training, eval, compare and export all come through here.
-
-Shapes: B rows, T tokens in a row, S target positions, V vocabulary.
-"""
+"""A model and examples -> losses, one per example. Shapes: N examples."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,12 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from lorascope.engine.token_loss import token_nll
 from lorascope.errors import DataError, explain
-from lorascope.lm.batches import Batch, collate, rows_within
 from lorascope.lm.load import context_length
+from lorascope.lm.passes import Route, passes
 from lorascope.run.dataset import IGNORE, Example
 
 
@@ -31,53 +26,6 @@ class ExampleScores:
     nll_sum_N: np.ndarray
     num_tokens_N: np.ndarray
     num_correct_N: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class TargetLosses:
-    """What a forward pass says about each target token of a batch.
-
-    Attributes:
-        nll_S: Nats, float32, differentiable.
-        row_S: Row of the batch each target belongs to.
-        correct_S: Whether the target was the most likely token.
-    """
-
-    nll_S: Tensor
-    row_S: Tensor
-    correct_S: Tensor
-
-
-def target_logits(model: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits at the positions that predict a target token.
-
-    Args:
-        model: A causal language model, with or without an adapter.
-        batch: On the model's device.
-
-    Returns:
-        logit_SV; target_S: the tokens to predict; row_S: the row each belongs to. Row-major order.
-    """
-    # Only positions before some row's target need logits: prompts and padding get none.
-    wanted_BT = batch.labels_BT[:, 1:] != IGNORE
-    columns = wanted_BT.any(dim=0).nonzero().squeeze(1)
-    logit_BCV = model(
-        input_ids=batch.input_ids_BT,
-        attention_mask=batch.attention_mask_BT,
-        position_ids=batch.position_ids_BT,
-        use_cache=False,
-        logits_to_keep=columns,
-    ).logits
-    chosen_BC = wanted_BT[:, columns]
-    row_S = chosen_BC.nonzero()[:, 0]
-    return logit_BCV[chosen_BC], batch.labels_BT[:, 1:][:, columns][chosen_BC], row_S
-
-
-def target_losses(model: Any, batch: Batch) -> TargetLosses:
-    """Loss of every target token of a batch; see `target_logits`."""
-    logit_SV, target_S, row_S = target_logits(model, batch)
-    correct_S = logit_SV.detach().argmax(dim=-1) == target_S
-    return TargetLosses(token_nll(logit_SV, target_S), row_S, correct_S)
 
 
 def refuse_unfit(model: Any, examples: Sequence[Example], where: str = "the examples to score") -> None:
@@ -116,20 +64,22 @@ def score_examples(
     batch_size: int | None = None,
     row_tokens: int = 4096,
     side: Literal["right", "left"] = "right",
+    route: Route = "auto",
     advance: Callable[[int], None] = lambda done: None,
 ) -> ExampleScores:
     """Score examples in evaluation mode.
 
-    The result does not depend on how examples are batched or padded (to float32 rounding); the arguments that
-    say so are there for memory and for the tests that prove it.
+    The result does not depend on how examples are laid out (to rounding); the arguments that say so are there
+    for memory and for the tests that prove it.
 
     Args:
         model: A causal language model; its mode is restored afterwards.
         examples: What to score; an example without target tokens scores 0 nats over 0 tokens.
         pad_id: See `lm.batches.pad_id_of`.
-        batch_size: Most examples in a forward pass; None leaves it to `row_tokens`.
+        batch_size: Most examples in a padded pass; None leaves it to `row_tokens`.
         row_tokens: Most tokens in a forward pass, padding included.
-        side: Padding side.
+        side: Padding side of a padded pass.
+        route: See `lm.passes.passes`.
         advance: Told how many examples were just done.
 
     Returns:
@@ -140,27 +90,27 @@ def score_examples(
     """
     refuse_unfit(model, examples)
     nll, tokens, correct = (np.zeros(len(examples)) for _ in range(3))
-    device = next(model.parameters()).device
+    scorable = [place for place, one in enumerate(examples) if one.num_target_tokens]
+    advance(len(examples) - len(scorable))
     was_training = model.training
     model.eval()
     try:
-        for group in rows_within([e.num_tokens for e in examples], row_tokens=row_tokens, most=batch_size):
-            scorable = [index for index in group if examples[index].num_target_tokens]
-            if scorable:
-                batch = collate([examples[index] for index in scorable], pad_id, side=side).to(device)
-                losses = target_losses(model, batch)
-                sums = _sums_by_row(losses, len(scorable))
-                nll[scorable], tokens[scorable], correct[scorable] = sums
-            advance(len(group))
+        for losses in passes(
+            model,
+            [examples[place] for place in scorable],
+            pad_id=pad_id,
+            row_tokens=row_tokens,
+            most=batch_size,
+            side=side,
+            route=route,
+        ):
+            names_S = np.array(scorable)[losses.example_S.cpu().numpy()]
+            np.add.at(nll, names_S, losses.nll_S.cpu().double().numpy())
+            np.add.at(tokens, names_S, 1)
+            np.add.at(correct, names_S, losses.correct_S.cpu().numpy())
+            advance(len(losses.examples))
     finally:
         model.train(was_training)
     return ExampleScores(
         nll_sum_N=nll, num_tokens_N=tokens.astype(np.int64), num_correct_N=correct.astype(np.int64)
     )
-
-
-def _sums_by_row(losses: TargetLosses, num_rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    row_S = losses.row_S.cpu().numpy()
-    nll = np.bincount(row_S, weights=losses.nll_S.cpu().double().numpy(), minlength=num_rows)
-    correct = np.bincount(row_S, weights=losses.correct_S.cpu().numpy(), minlength=num_rows)
-    return nll, np.bincount(row_S, minlength=num_rows), correct

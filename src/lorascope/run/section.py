@@ -31,4 +31,5 @@ class Section(BaseModel):
 
 
 def _takes_bool(annotation: Any) -> bool:
-    return annotation is bool or any(_takes_bool(part) for part in get_args(annotation))
+    # get_args of Literal["auto", False] holds the value False itself.
+    return annotation is bool or annotation is False or any(map(_takes_bool, get_args(annotation)))

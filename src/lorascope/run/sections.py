@@ -84,6 +84,14 @@ class TrainSection(Section):
     """Token budget of one forward and backward pass, padding included. `auto` is 4,096, or 16,384 on an
     accelerator; an example longer than the budget gets a pass of its own."""
 
+    packing: Auto | Literal[False] = "auto"
+    """Lay the examples of a step side by side without padding, each for itself. `auto` does wherever the
+    model's first losses agree with the padded ones; false pads. It never changes the numbers."""
+
+    shared_prefix: Auto | Literal[False] = "auto"
+    """Compute what packed examples begin with in common once, gradients exact. `auto` does where it saves at
+    least 3 % of the tokens and no LoRA dropout is on."""
+
     learning_rate: Annotated[float, Field(gt=0, le=1e30)] = 2e-4
     """Peak learning rate of AdamW."""
 

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 
 from lorascope.errors import NumericsError, explain
-from lorascope.lm.batches import collate, rows_within
-from lorascope.lm.score import target_losses
+from lorascope.lm.passes import Route, passes
 from lorascope.run.dataset import Example
 from lorascope.train.ranks import Ranks
 
@@ -27,6 +26,8 @@ class Trainee:
         row_tokens: Token budget of one forward and backward pass.
         max_grad_norm: Clip to this length; None does not.
         ranks: The processes that train together.
+        route: "auto" for packed rows where the model runs them, "padded" for the plain path.
+        share: Whether prefixes that examples have in common may be computed once.
     """
 
     model: Any
@@ -37,6 +38,8 @@ class Trainee:
     row_tokens: int
     max_grad_norm: float | None
     ranks: Ranks
+    route: Route = "auto"
+    share: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +106,18 @@ def _backward(trainee: Trainee, examples: Sequence[Example], target_tokens: int)
     device = trainee.parameters[0].device
     total = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
     suspects: list[str] = []
-    for group in rows_within([e.num_tokens for e in examples], row_tokens=trainee.row_tokens):
-        rows = [examples[index] for index in group]
-        losses = target_losses(trainee.model, collate(rows, trainee.pad_id).to(device))
+    for losses in passes(
+        trainee.model,
+        examples,
+        pad_id=trainee.pad_id,
+        row_tokens=trainee.row_tokens,
+        route=trainee.route,
+        share=trainee.share,
+    ):
         nll_sum = losses.nll_S.sum()
         total += losses.nll_S.detach().to(total.dtype).sum()
         if not torch.isfinite(nll_sum):
-            suspects = [row.example_id for row in rows]
+            suspects = [examples[place].example_id for place in losses.examples]
             break
         trainee.scaler.scale(nll_sum / target_tokens).backward()  # type: ignore[no-untyped-call]
     trainee.ranks.sum_([total])

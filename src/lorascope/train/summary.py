@@ -30,6 +30,7 @@ def finish(training: Training, inputs: StageInputs, clock: StageClock) -> dict[s
         "epochs": training.epoch,
         "precision": training.precision.name,
         "precision_reason": training.precision.reason,
+        "engine": training.engine,
         "device": next(model.parameters()).device.type,
         "processes": training.ranks.world,
         "trainable_parameters": sum(p.numel() for p in training.trainee.parameters),

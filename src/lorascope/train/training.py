@@ -12,6 +12,8 @@ from lorascope.lm.adapter import attach_adapter, resolve_target_modules, trainab
 from lorascope.lm.batches import pad_id_of
 from lorascope.lm.fingerprint import base_fingerprint
 from lorascope.lm.load import load_base, load_tokenizer
+from lorascope.lm.packed import drops_values
+from lorascope.lm.passes import settle
 from lorascope.lm.score import refuse_unfit
 from lorascope.lm.template_record import load_template
 from lorascope.run.dataset import Example
@@ -26,6 +28,7 @@ from lorascope.train.plan import StepPlan, make_plan
 from lorascope.train.ranks import Ranks
 from lorascope.train.step import Trainee
 
+_TRIED = 64
 _ROW_TOKENS = {"cpu": 4096, "cuda": 16384, "mps": 4096}
 
 
@@ -44,6 +47,7 @@ class Training:
         precision: Of the forward pass.
         identity: All that decides the result; a resumed training must have the same.
         observer: Told about progress.
+        engine: How examples run through the model, in words.
         best_loss: Lowest validation loss so far.
         best_step: Its step.
         done: Steps done.
@@ -60,6 +64,7 @@ class Training:
     precision: Precision
     identity: dict[str, Any]
     observer: Observer
+    engine: str
     best_loss: float | None = None
     best_step: int | None = None
     done: int = 0
@@ -133,6 +138,9 @@ def build_training(
     for name, examples in splits.items():
         refuse_unfit(model, examples, f"split {name}")
     parameters = trainable_parameters(model)
+    engine = _engine(recipe.train, model, train, pad_id_of(tokenizer))
+    if ranks.writes:
+        observer.note(f"engine: {engine}")
     plan = make_plan(
         num_examples=len(train),
         batch_size=recipe.train.batch_size,
@@ -165,6 +173,8 @@ def build_training(
             row_tokens=int(section.row_tokens),
             max_grad_norm=recipe.train.max_grad_norm,
             ranks=ranks,
+            route="padded" if section.packing is False else "auto",
+            share=section.shared_prefix is not False,
         ),
         tokenizer=tokenizer,
         train=train,
@@ -173,7 +183,17 @@ def build_training(
         precision=precision,
         identity=identity,
         observer=observer,
+        engine=engine,
     )
+
+
+def _engine(section: TrainSection, model: Any, train: list[Example], pad_id: int) -> str:
+    """How examples will run through the model, in words; the first of them are tried."""
+    if section.packing is False:
+        return "padded batches, as asked"
+    if drops_values(model):
+        return "padded batches, because the base's own dropout is on"
+    return settle(model, train[:_TRIED], pad_id=pad_id).told
 
 
 def _model(recipe: Recipe, precision: Precision, device: torch.device) -> tuple[Any, tuple[str, ...]]:
