@@ -26,12 +26,13 @@ def truth(hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor) -
     return nll.detach(), own.grad
 
 
-@pytest.mark.parametrize("chunk", [1, 8, 128])
+@pytest.mark.parametrize(("rows", "block"), [(1, 8), (8, 7), (2048, 101), (2048, 1024)])
 @pytest.mark.parametrize("with_bias", [False, True])
 def test_loss_and_gradient_are_those_of_cross_entropy(
-    chunk: int, with_bias: bool, monkeypatch: pytest.MonkeyPatch
+    rows: int, block: int, with_bias: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(frozen_head._CHUNK, "cpu", chunk)
+    monkeypatch.setitem(frozen_head._ROWS, "cpu", rows)
+    monkeypatch.setitem(frozen_head._BLOCK, "cpu", block)
     hidden, weight, bias, target = made()
     own = hidden.clone().requires_grad_()
     nll, correct = frozen_head_nll(own, weight, bias if with_bias else None, target)
@@ -77,15 +78,29 @@ def test_nothing_is_kept_where_no_gradient_is_asked_for() -> None:
     assert not nll.requires_grad
 
 
-def test_logits_of_few_rows_exist_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
+def test_logits_exist_for_a_block_of_the_vocabulary_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: list[tuple[int, ...]] = []
     plain = torch.nn.functional.linear
 
-    def watched(x: Tensor, *args: Tensor) -> Tensor:
-        sizes.append(len(x))
-        return plain(x, *args)
+    def watched(*args: Tensor) -> Tensor:
+        out = plain(*args)
+        shapes.append(tuple(out.shape))
+        return out
 
     monkeypatch.setattr(torch.nn.functional, "linear", watched)
-    hidden, weight, _, target = made(num=300)
+    hidden, weight, _, target = made(num=300, vocabulary=2500)
     frozen_head_nll(hidden, weight, None, target)
-    assert sizes == [128, 128, 44]
+    assert shapes == [(300, 1024), (300, 1024), (300, 452)]
+
+
+def test_a_maximum_that_grows_from_block_to_block_overflows_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Logits 0, 100, ..., 900: of the last the loss is log(1 + e^-100 + ...) = 0, of the first 900.
+    monkeypatch.setitem(frozen_head._BLOCK, "cpu", 1)
+    hidden = torch.ones(2, 1, requires_grad=True)
+    weight = torch.arange(10.0).unsqueeze(1) * 100
+    nll, correct = frozen_head_nll(hidden, weight, None, torch.tensor([9, 0]))
+    assert nll.tolist() == [0.0, 900.0]
+    assert correct.tolist() == [True, False]
+    nll.sum().backward()
+    # p is all on the last token: (900 - 900) and (900 - 0).
+    assert hidden.grad is not None and hidden.grad.tolist() == [[0.0], [900.0]]
