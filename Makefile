@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
 
-.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare clean
+.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare bench-train clean
 
 demo: install ## the whole pipeline on the bundled starter
 	$(BIN)/lorascope demo --out $(RUNS)/demo --overwrite
@@ -33,6 +33,10 @@ docs: install-dev ## rewrites the pages made from code; with CHECK=1 fails where
 bench-prepare: install-dev ## prepare at a million rows, beside TRL and datasketch; writes docs/benchmarks/prepare.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python benchmarks/prepare.py
+
+bench-train: install-dev ## training steps beside TRL and transformers, at most 40 minutes; LORASCOPE_DATA names the data
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(BIN)/python benchmarks/train.py --out docs/benchmarks/train.json
 
 format: install-dev
 	$(BIN)/ruff format src tests examples

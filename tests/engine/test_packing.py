@@ -67,6 +67,7 @@ def test_a_row_that_moved_names_its_examples_by_their_new_places() -> None:
     assert (moved.examples, moved.example_S.tolist()) == ((7,), [7, 7])
 
 
+@pytest.mark.end_to_end
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.data())
 def test_every_example_is_whole_and_every_target_predicted_by_what_stands_before_it(

@@ -63,6 +63,7 @@ def test_two_preambles_make_two_groups_though_both_begin_alike() -> None:
     }
 
 
+@pytest.mark.end_to_end
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.data())
 def test_no_other_grouping_of_one_level_saves_more(data: st.DataObject) -> None:

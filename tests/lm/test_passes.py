@@ -11,6 +11,8 @@ from lorascope.lm.adapter import attach_adapter
 from lorascope.lm.passes import TargetLosses, passes, settle
 from lorascope.run.dataset import IGNORE, Example
 
+pytestmark = pytest.mark.end_to_end
+
 SMALL = {
     "hidden_size": 48,
     "num_hidden_layers": 2,
