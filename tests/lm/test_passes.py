@@ -174,6 +174,17 @@ def test_a_model_whose_packed_losses_differ_is_padded(monkeypatch: pytest.Monkey
     assert "nats per token from the padded ones" in settled.told
 
 
+def test_a_fault_of_the_fused_layers_is_seen_and_they_are_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lorascope.lm import fused
+
+    model, rows = model_of(*PACKED["gpt2"]), examples()
+    with monkeypatch.context() as patched:
+        patched.setattr(fused, "lora_linear", lambda x, weight, *_, **__: x @ weight.T)
+        settled = settle(model, rows, pad_id=0)
+    assert settled.packed is None
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
 def test_examples_longer_than_the_window_are_padded_and_the_others_packed() -> None:
     model = model_of("mistral", {**SMALL, "sliding_window": 32}, ["q_proj", "v_proj"])
     rows = examples()  # of 20, 25, ..., 45 tokens

@@ -8,7 +8,7 @@ import numpy as np
 
 from lorascope.check.labels import Failure, each, failure
 from lorascope.check.notices import Notice, notice
-from lorascope.check.tokens import opening_of, places_of
+from lorascope.check.tokens import known_ids_decoder, opening_of, places_of
 from lorascope.metrics.words import normalised
 from lorascope.run.dataset import IGNORE, Example
 from lorascope.run.message import Message
@@ -25,14 +25,11 @@ def texts_of_tokens(splits: _Splits, tokenizer: Any) -> dict[str, ExampleText]:
         all of them, case, spaces and Unicode form aside.
     """
     found = {}
-    size = len(tokenizer)
+    decode = known_ids_decoder(tokenizer, skip_special=True)
     for split, example in each(splits):
         targets = np.flatnonzero(example.labels != IGNORE)
-        known = (example.input_ids >= 0) & (example.input_ids < size)
         first = int(targets[0]) if len(targets) else example.num_tokens
-        asked = example.input_ids[:first][known[:first]].tolist()
-        told = example.input_ids[targets][known[targets]].tolist()
-        prompt, answer = (tokenizer.decode(ids, skip_special_tokens=True) for ids in (asked, told))
+        prompt, answer = decode(example.input_ids[:first]), decode(example.input_ids[targets])
         found[f"{split}/{example.example_id}"] = ExampleText(
             example_id=example.example_id,
             split=split,

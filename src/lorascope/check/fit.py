@@ -9,6 +9,7 @@ import numpy as np
 
 from lorascope.check.labels import Failure, each, failure
 from lorascope.check.notices import Notice, notice
+from lorascope.check.tokens import known_ids_decoder
 from lorascope.lm.vocabulary import Vocabulary
 from lorascope.metrics.words import WORD
 from lorascope.run.dataset import IGNORE, Example
@@ -74,9 +75,9 @@ def _sampled_texts(splits: _Splits, texts: Mapping[str, ExampleText], tokenizer:
         for text in _spread(list(texts.values())):
             yield from (message.content for message in text.messages if message.content)
         return
+    decode = known_ids_decoder(tokenizer, skip_special=True)
     for _, example in _spread(list(each(splits))):
-        known = (example.input_ids >= 0) & (example.input_ids < len(tokenizer))
-        yield tokenizer.decode(example.input_ids[known].tolist(), skip_special_tokens=True)
+        yield decode(example.input_ids)
 
 
 def _spread(items: Sequence[Any]) -> Sequence[Any]:

@@ -1,6 +1,6 @@
 """Checks on the tokens themselves: they exist in the base, and a text begins once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,12 +44,13 @@ def ids_are_known(splits: _Splits, num_rows: int | None) -> CheckResult:
     return result("vocabulary", _IDS, failures, num, fix=fix)
 
 
-def known_ids_decoder(tokenizer: Any) -> Callable[[Sequence[int]], str]:
+def known_ids_decoder(tokenizer: Any, *, skip_special: bool = False) -> Callable[[Iterable[Any]], str]:
     """Decode ids to text without those that the tokenizer does not have: they are another check's affair."""
     size = len(tokenizer)
 
-    def decode(ids: Sequence[int]) -> str:
-        text: str = tokenizer.decode([int(one) for one in ids if 0 <= int(one) < size])
+    def decode(ids: Iterable[Any]) -> str:
+        known = [int(one) for one in ids if 0 <= int(one) < size]
+        text: str = tokenizer.decode(known, skip_special_tokens=skip_special)
         return text
 
     return decode

@@ -15,28 +15,31 @@ from lorascope.engine.lora_linear import lora_linear
 _FUSED = "_lorascope_fused"
 
 
-def fuse_layers(model: Any) -> int:
+def fuse_layers(model: Any) -> None:
     """Exchange the forward passes of plain LoRA layers and of GPT-2's activation.
 
     Args:
         model: A PEFT model or a base model; layers that are fused already stay so.
-
-    Returns:
-        LoRA layers that are fused now.
     """
     from peft.tuners.lora.layer import Linear
     from transformers.activations import NewGELUActivation
     from transformers.pytorch_utils import Conv1D
 
-    fused = 0
     for module in model.modules():
+        if getattr(module, _FUSED, False):
+            continue
         if type(module) is Linear and type(module.base_layer) in (torch.nn.Linear, Conv1D):
-            fused += 1
-            if not getattr(module, _FUSED, False):
-                _exchange(module, _lora_forward)
-        elif type(module) is NewGELUActivation and not getattr(module, _FUSED, False):
+            _exchange(module, _lora_forward)
+        elif type(module) is NewGELUActivation:
             _exchange(module, _gelu_forward)
-    return fused
+
+
+def part_layers(model: Any) -> None:
+    """Give fused layers their own forward passes back."""
+    for module in model.modules():
+        if getattr(module, _FUSED, False):
+            del module.forward
+            delattr(module, _FUSED)
 
 
 def _exchange(module: Any, forward: Any) -> None:

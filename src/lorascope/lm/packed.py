@@ -22,7 +22,6 @@ from lorascope.engine.attention import (
 )
 from lorascope.engine.frozen_head import frozen_head_nll
 from lorascope.engine.packing import PackedRow
-from lorascope.lm.fused import fuse_layers
 
 ATTENTION = "lorascope"
 FORMS: dict[str, Attention] = {
@@ -132,11 +131,6 @@ class PackedModel:
         target_S = torch.from_numpy(row.target_S).to(self.head.weight.device)
         return frozen_head_nll(self.hidden(row), self.head.weight, self.head.bias, target_S)
 
-    def logits(self, row: PackedRow) -> Tensor:
-        """Logits at the positions that predict the row's targets, [S, V]."""
-        logit_SV: Tensor = self.head(self.hidden(row))
-        return logit_SV
-
 
 def unwrapped(model: Any) -> Any:
     """The transformers model below an adapter; the model itself where there is none."""
@@ -171,7 +165,6 @@ def build_packed(model: Any, *, form: str | None = None) -> PackedModel:
         causal.set_attn_implementation(ATTENTION)
     if causal.config._attn_implementation != ATTENTION:
         raise CannotPack("its attention cannot be exchanged")
-    fuse_layers(model)
     if form is None:
         half = head.weight.dtype in (torch.bfloat16, torch.float16)
         form = "varlen" if head.weight.device.type == "cuda" and half else "bucketed"

@@ -16,7 +16,7 @@ from torch import Tensor
 from lorascope.engine.packing import PackedRow, Text, pack_rows, tokens_in
 from lorascope.engine.token_loss import token_nll
 from lorascope.lm.batches import Batch, collate, rows_within
-from lorascope.lm.fused import fuse_layers
+from lorascope.lm.fused import fuse_layers, part_layers
 from lorascope.lm.packed import CannotPack, PackedModel, build_packed, drops_values, unwrapped
 from lorascope.run.dataset import IGNORE, Example
 
@@ -106,6 +106,7 @@ def _settled(model: Any, examples: Sequence[Example], pad_id: int) -> Settled:
         if not gap <= most:
             raise CannotPack(f"its losses differ by {gap:.2g} nats per token from the padded ones")
     except CannotPack as refused:
+        part_layers(model)
         if unwrapped(model).config._attn_implementation != before:
             unwrapped(model).set_attn_implementation(before)
         return Settled(None, f"padded batches, because the model cannot be packed: {refused}")
@@ -119,6 +120,7 @@ def _largest_gap(model: Any, packed: PackedModel, examples: Sequence[Example], p
     """Largest difference of an example's mean loss between the two paths, nats per token."""
     num = len(examples)
     plain = padded_losses(model, examples, pad_id=pad_id)
+    fuse_layers(model)  # not before the plain losses, or both would share a fault of the fused layers
     sums = np.bincount(plain.example_S.cpu().numpy(), weights=_doubles(plain.nll_S), minlength=num)
     for row in pack_rows([Text(one.input_ids, one.labels) for one in examples], row_tokens=2**31, share=True):
         sums -= np.bincount(row.example_S, weights=_doubles(packed.nll(row)[0]), minlength=num)
@@ -181,11 +183,10 @@ def rows_of(examples: Sequence[Example], *, row_tokens: int, share: bool) -> Ite
     """
     for start in range(0, len(examples), _WINDOW):
         texts = [Text(one.input_ids, one.labels) for one in examples[start : start + _WINDOW]]
-        rows = pack_rows(texts, row_tokens=row_tokens, share=False)
-        if share:
-            shared = pack_rows(texts, row_tokens=row_tokens, share=True)
-            if tokens_in(shared) <= (1 - _LEAST_SAVED) * tokens_in(rows):
-                rows = shared
+        rows = pack_rows(texts, row_tokens=row_tokens, share=share)
+        apart = sum(len(text.ids) for text in texts)
+        if share and tokens_in(rows) > (1 - _LEAST_SAVED) * apart:
+            rows = pack_rows(texts, row_tokens=row_tokens, share=False)
         yield from (row.shifted(start) for row in rows)
 
 
