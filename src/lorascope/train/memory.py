@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
-from lorascope.errors import RunError, explain
+from lorascope.errors import LorascopeError, RunError, explain
 from lorascope.run.folder import RunFolder
 
 
@@ -18,6 +18,8 @@ def out_of_memory_told(run: RunFolder) -> Iterator[None]:
     """
     try:
         yield
+    except LorascopeError:  # a RunError is a RuntimeError too, and says itself what is wrong
+        raise
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
         if type(error) is RuntimeError and "allocate memory" not in str(error):
             raise
