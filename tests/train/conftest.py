@@ -111,6 +111,15 @@ def outcome() -> Callable[[RunFolder], dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
+def small_ground(tmp_path_factory: pytest.TempPathFactory, alpaca_base: Path) -> Any:
+    """What trials at every call or step need: 6 steps."""
+    from trials import make_ground
+
+    folder = tmp_path_factory.mktemp("trials") / "small"
+    return make_ground(folder, alpaca_base, (*SETTINGS, "train.epochs=1"))
+
+
+@pytest.fixture(scope="session")
 def ground(tmp_path_factory: pytest.TempPathFactory, alpaca_base: Path) -> Any:
     """What a few trials need: the 12 steps of SETTINGS, trained straight."""
     from trials import make_ground

@@ -16,6 +16,7 @@ from lorascope.run.folder import RunFolder
 
 pytestmark = [
     pytest.mark.end_to_end,
+    pytest.mark.xdist_group("trials"),  # one worker prepares for all of them
     pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="needs fork"),
 ]
 
@@ -86,10 +87,12 @@ def test_a_disk_that_is_full_stops_the_training_and_keeps_what_was_saved(
 
 
 @pytest.mark.slow
-def test_a_disk_of_every_size_keeps_what_was_saved(long_ground: Ground, ground: Ground, disk: Path) -> None:
+def test_a_disk_of_every_size_keeps_what_was_saved(
+    long_ground: Ground, small_ground: Ground, disk: Path
+) -> None:
     ledger = Ledger(long_ground.folder / "disk.jsonl")
     while len(ledger.rows(stopped=False)) < 3:  # three sizes in a row that were enough
-        ledger.add(**fill_and_go_on(ground, disk, len(ledger.rows()) * _PAGE))
+        ledger.add(**fill_and_go_on(small_ground, disk, len(ledger.rows()) * _PAGE))
     stopped = ledger.rows(stopped=True)
     print(f"\n{len(stopped)} sizes that were too small; in the middle of:", places(stopped))
     assert len(stopped) >= 40
@@ -105,8 +108,10 @@ _ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EACCES)
 def refused_at_call(ground: Ground, number: int, error: int) -> dict[str, object]:
     """Refuse a training's nth call into the operating system's files, and finish it."""
     run = ground.copy(f"refused-{number}")
+    mark = run.path.with_name(f"{run.path.name}.refused")
 
     def refuse(_name: str) -> None:
+        mark.write_bytes(b"")
         raise OSError(error, os.strerror(error))
 
     child = start(run, "--resume", sabotage=nth_call(number, refuse))
@@ -117,7 +122,7 @@ def refused_at_call(ground: Ground, number: int, error: int) -> dict[str, object
     assert again.end() == 0, again.words
     assert outcome_of(run) == ground.outcome
     shutil.rmtree(run.path)
-    return {"call": number, "error": error, "stopped": code != 0, "place": place}
+    return {"call": number, "error": error, "stopped": code != 0, "place": place, "refused": mark.exists()}
 
 
 @pytest.mark.parametrize("number", [61, 152])
@@ -128,10 +133,12 @@ def test_a_call_that_the_disk_refuses_stops_the_training_with_our_message(
 
 
 @pytest.mark.slow
-def test_every_call_that_the_disk_refuses_keeps_what_was_saved(long_ground: Ground, ground: Ground) -> None:
+def test_every_call_that_the_disk_refuses_keeps_what_was_saved(
+    long_ground: Ground, small_ground: Ground
+) -> None:
     ledger = Ledger(long_ground.folder / "refused.jsonl")
-    while len(ledger.rows()) < 40 or ledger.rows()[-1]["stopped"] or ledger.rows()[-30]["stopped"]:
+    while not ledger.rows(refused=False):  # a training that is through before its nth call
         number = len(ledger.rows()) + 1
-        ledger.add(**refused_at_call(ground, number, _ERRORS[number % len(_ERRORS)]))
+        ledger.add(**refused_at_call(small_ground, number, _ERRORS[number % len(_ERRORS)]))
     stopped = ledger.rows(stopped=True)
     print(f"\n{len(stopped)} refused calls that stopped it; in the middle of:", places(stopped))

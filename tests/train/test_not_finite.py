@@ -18,7 +18,7 @@ from lorascope.train import stage
 from lorascope.train.checkpoint import committed_steps, newest_checkpoint, step_of
 from lorascope.train.step import Trainee
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("trials")]
 
 # In the forward pass, in the backward pass, in a weight before the step; and in what the update leaves.
 BEFORE, AFTER = ("loss", "gradient", "old weight"), ("weight", "exp_avg", "exp_avg_sq")
@@ -97,10 +97,10 @@ def test_a_number_that_is_not_finite_is_found_at_its_step(
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("place", [*BEFORE, *AFTER])
 def test_a_number_that_is_not_finite_is_found_at_every_step(
-    ground: Ground, place: str, value: float, monkeypatch: pytest.MonkeyPatch
+    small_ground: Ground, place: str, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for step in range(1, ground.num_steps + 1):
-        found_at(ground, step, place, value, monkeypatch)
+    for step in range(1, small_ground.num_steps + 1):
+        found_at(small_ground, step, place, value, monkeypatch)
 
 
 def test_a_full_disk_does_not_hide_why_a_training_stopped(

@@ -16,6 +16,7 @@ from lorascope.run.records import read_steps
 
 pytestmark = [
     pytest.mark.end_to_end,
+    pytest.mark.xdist_group("trials"),  # one worker prepares for all of them
     pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="needs fork"),
 ]
 
