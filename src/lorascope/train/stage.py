@@ -197,6 +197,8 @@ def _loop(training: Training, request: StopRequest) -> None:
             seed = training.recipe.seed * _SEED_STRIDE + step
             result = optimizer_step(training.trainee, examples, rate=rate, seed=seed)
             training.done = step
+            for change in result.retries:
+                training.observer.note(f"step {step} ran out of memory and was tried again: {change}")
             _log_step(training, result, rate, len(examples), time.monotonic() - started)
             advance(1)
             last = step == plan.num_steps
