@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import stat
@@ -14,6 +15,7 @@ from lorascope.run.commit import (
     committed_folder,
     folder_problem,
     is_leftover,
+    remove_folder,
     remove_leftovers,
     sha256_of,
     verify_folder,
@@ -116,6 +118,8 @@ def test_every_damage_to_a_file_is_found_and_named(damage: str, name: str, tmp_p
         '{"files": []}',
         '{"files": {"a.txt": {}}}',
         '{"files": {"a.txt": 3}}',
+        '{"files": {}}',
+        '{"schema": 2, "files": {}}',
     ],
 )
 def test_a_manifest_that_is_missing_or_damaged_is_a_finding_and_no_crash(
@@ -127,6 +131,24 @@ def test_a_manifest_that_is_missing_or_damaged_is_a_finding_and_no_crash(
     else:
         (tmp_path / "made" / MANIFEST).write_text(text)
     assert folder_problem(tmp_path / "made") == f"{MANIFEST} is missing or unreadable"
+
+
+def test_a_file_that_must_be_there_is_missed_whatever_the_manifest_says(tmp_path: Path) -> None:
+    write_folder(tmp_path / "made")
+    (tmp_path / "made" / MANIFEST).write_text('{"schema": 1, "files": {}}')
+    assert folder_problem(tmp_path / "made", needs=("a.txt",)) == f"a.txt is missing in {MANIFEST}"
+
+
+def test_a_file_that_cannot_be_read_is_a_finding_and_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "made")
+
+    def failing(path: Path) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(commit, "sha256_of", failing)
+    assert folder_problem(tmp_path / "made") == "a.txt cannot be read: Input/output error"
 
 
 def test_a_copied_folder_still_verifies(tmp_path: Path) -> None:
@@ -158,6 +180,47 @@ def test_modes_follow_the_umask_whatever_the_writer_chose(
     }
 
 
+def test_a_rename_that_the_disk_refuses_leaves_the_old_folder_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "made")
+    rename = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name.startswith(".tmp-"):
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(RunError, match="Input/output error"):
+        write_folder(tmp_path / "made", "two", replace=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    assert (tmp_path / "made" / "a.txt").read_text() == "one"
+
+
+def test_a_removed_folder_loses_its_name_before_its_first_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "made")
+    monkeypatch.setattr(commit.shutil, "rmtree", lambda *given, **named: None)  # killed at its first file
+    remove_folder(tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+    monkeypatch.undo()
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("said", ["I/O error: No space left on device (os error 28)", "(os error 28)"])
+def test_a_full_disk_that_a_rust_library_tells_in_words_is_our_error_too(said: str, tmp_path: Path) -> None:
+    # safetensors raises SafetensorError and tokenizers a bare Exception, both with the number in the text.
+    with (
+        pytest.raises(RunError, match="cannot be written: No space left on device"),
+        committed_folder(tmp_path / "made"),
+    ):
+        raise Exception(said)
+    assert names_in(tmp_path) == []
+
+
 def dead_process_id() -> int:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
@@ -187,7 +250,7 @@ def test_a_kill_between_the_two_renames_loses_nothing(
     rename = Path.rename
 
     def killed(path: Path, target: Path) -> Path:
-        if path.name.startswith(".tmp-"):
+        if path.name.startswith((".tmp-", ".old-")):  # nor does who is dead put the old one back
             raise SystemExit(137)
         return rename(path, target)
 

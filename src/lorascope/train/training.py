@@ -54,6 +54,7 @@ class Training:
         best_loss: Lowest validation loss so far.
         best_step: Its step.
         done: Steps done.
+        saved: Step of the newest checkpoint; 0 before the first.
         evaluated: Steps after which both sets were scored.
     """
 
@@ -72,6 +73,7 @@ class Training:
     best_loss: float | None = None
     best_step: int | None = None
     done: int = 0
+    saved: int = 0
     evaluated: set[int] = field(default_factory=set)
 
     @property
