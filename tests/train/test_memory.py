@@ -176,3 +176,34 @@ def test_an_error_of_another_kind_is_not_tried_again(alpaca_base: Path) -> None:
     trainee.model.get_base_model().transformer.h[-1].register_forward_pre_hook(refuse)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         optimizer_step(trainee, make_examples(4), rate=0.1, seed=0)
+
+
+def test_a_resumed_training_keeps_the_rows_that_memory_allowed(
+    ready_run: Callable[[str], RunFolder],
+    train: Callable[..., dict[str, Any]],
+    make_recorder: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # With LoRA dropout rows laid out differently drop other values: the losses would differ at once.
+    straight, broken = ready_run("straight"), ready_run("broken")
+    train(straight, "train.row_tokens=auto", "train.checkpoint_activations=true")
+    from lorascope.train import memory
+
+    def stop(step: int) -> None:
+        if step == 7:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(memory.ROW_TOKENS, "cpu", 128)
+    narrow = ready_run("narrow")
+    train(narrow, "train.row_tokens=auto", "train.checkpoint_activations=true")
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            broken,
+            "train.row_tokens=auto",
+            "train.checkpoint_activations=true",
+            observer=make_recorder(stop),
+        )
+    monkeypatch.setitem(memory.ROW_TOKENS, "cpu", 4096)  # the machine has more memory now
+    train(broken, "train.row_tokens=auto", "train.checkpoint_activations=true", resume=True)
+    losses = [[record.loss for record in read_steps(run.steps)] for run in (straight, narrow, broken)]
+    assert losses[2] == losses[1] != losses[0]

@@ -47,6 +47,13 @@ class Trainee:
     share: bool = True
     recompute: bool | None = False
 
+    def lay_out(self, row_tokens: int | None, recompute: bool) -> None:
+        """Take over the rows of the training that is gone on with."""
+        self.row_tokens = row_tokens or self.row_tokens
+        if recompute and not self.recompute:
+            recompute_activations(self.model)
+            self.recompute = True
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
