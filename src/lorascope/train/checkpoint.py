@@ -30,6 +30,9 @@ class TrainState:
         best_step: Its step.
         settings: Everything that decides the training; a resumed run must have the same.
         scaler: State of the fp16 loss scaler, empty otherwise.
+        row_tokens: Token budget of a pass: what memory has made of what was asked for. A resumed training
+            takes it, because rows laid out differently would drop other values.
+        recompute: Whether activations were computed again in the backward pass.
     """
 
     step: int
@@ -37,6 +40,8 @@ class TrainState:
     best_step: int | None
     settings: Mapping[str, Any]
     scaler: Mapping[str, float]
+    row_tokens: int | None = None
+    recompute: bool = False
 
 
 def checkpoint_name(step: int) -> str:
@@ -77,7 +82,8 @@ def save_checkpoint(
     target = folder / checkpoint_name(state.step)
     with committed_folder(target, replace=True) as staged:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, staged / _ADAPTER)
-        save_file({k: v.cpu().contiguous() for k, v in moments.items()}, staged / _OPTIMIZER)
+        # Copies, since tensors of 8-bit moments share their table of values, which safetensors refuses.
+        save_file({k: v.cpu().clone().contiguous() for k, v in moments.items()}, staged / _OPTIMIZER)
         write_json(staged / _STATE, asdict(state))
     _rotate(folder, state.step, keep)
 
@@ -179,10 +185,15 @@ def load_checkpoint(
         for name, parameter in tensors.items():
             parameter.copy_(stored[name])
             optimizer.state[parameter] = {
-                key: value if key == "step" else value.to(parameter.device)
+                key: _count(optimizer, value) if key == "step" else value.to(parameter.device)
                 for key, value in entries[name].items()
             }
     return state
+
+
+def _count(optimizer: torch.optim.Optimizer, value: torch.Tensor) -> torch.Tensor | int:
+    """The steps an optimizer has done, as it keeps them itself: a tensor in torch, a number elsewhere."""
+    return value if isinstance(optimizer, torch.optim.AdamW) else int(value)
 
 
 def _read_state(path: Path) -> TrainState:
@@ -196,14 +207,21 @@ def _layout(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, 
 def _by_tensor(
     path: Path, moments: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]
 ) -> dict[str, dict[str, torch.Tensor]]:
-    """Sort moments by the tensor they belong to; each tensor must have the same ones."""
+    """Sort moments by the tensor they belong to; tensors of the same size must have the same ones.
+
+    Of different sizes not always: 8-bit optimizers keep small tensors in 32 bits.
+    """
     entries: dict[str, dict[str, torch.Tensor]] = {name: {} for name in tensors}
     for full_name, value in moments.items():
         name, _, key = full_name.partition("::")
         if name not in entries:
             raise _foreign(path, f"its optimizer holds {full_name}, which is no tensor of this adapter")
         entries[name][key] = value
-    if len({tuple(sorted(keys)) for keys in entries.values()}) > 1:
+    kinds: dict[int, set[frozenset[str]]] = {}
+    for name, found in entries.items():
+        kinds.setdefault(tensors[name].numel(), set()).add(frozenset(found))
+    stepped = {"step" in found for found in entries.values()}
+    if len(stepped) > 1 or any(len(kind) > 1 for kind in kinds.values()):
         raise _foreign(path, "its optimizer lacks a part of some tensors")
     return entries
 

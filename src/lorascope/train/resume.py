@@ -81,6 +81,8 @@ def _write(training: Training) -> None:
         best_step=training.best_step,
         settings=training.identity,
         scaler={key: float(value) for key, value in training.trainee.scaler.state_dict().items()},
+        row_tokens=training.trainee.row_tokens,
+        recompute=bool(training.trainee.recompute),
     )
     keep = training.recipe.train.keep_checkpoints
     save_checkpoint(training.run.checkpoints, state, training.tensors, training.trainee.optimizer, keep=keep)
@@ -95,6 +97,7 @@ def go_back(training: Training) -> None:
     state = load_checkpoint(path, training.tensors, training.trainee.optimizer, training.identity)
     if state.scaler:
         training.trainee.scaler.load_state_dict(dict(state.scaler))
+    training.trainee.lay_out(state.row_tokens, state.recompute)
     training.done, training.best_loss, training.best_step = state.step, state.best_loss, state.best_step
     training.saved = state.step
     evals = [record for record in read_evals(training.run.evals) if record.step <= state.step]

@@ -203,6 +203,8 @@ def _loop(training: Training, request: StopRequest) -> None:
             result = optimizer_step(training.trainee, examples, rate=rate, seed=seed)
             refuse_broken_update(training.trainee, examples)
             training.done = step
+            for change in result.retries:
+                training.observer.note(f"step {step} ran out of memory and was tried again: {change}")
             _log_step(training, result, rate, len(examples), time.monotonic() - started)
             advance(1)
             last = step == plan.num_steps

@@ -13,7 +13,8 @@ from lorascope.lm.batches import pad_id_of
 from lorascope.lm.fingerprint import base_fingerprint
 from lorascope.lm.load import load_base, load_tokenizer
 from lorascope.lm.packed import drops_values
-from lorascope.lm.passes import settle
+from lorascope.lm.passes import Route, settle
+from lorascope.lm.recompute import recompute_activations
 from lorascope.lm.score import refuse_unfit
 from lorascope.lm.template_record import load_template
 from lorascope.run.dataset import Example
@@ -24,12 +25,13 @@ from lorascope.run.records import EvalRecord
 from lorascope.run.sections import Recipe, TrainSection
 from lorascope.run.texts import read_sources
 from lorascope.train.evaluate import EvalSets, comparable_loss, draw_eval_sets, resolve_eval_steps
+from lorascope.train.memory import MemoryPlan, kept_per_token, memory_left, plan_memory
+from lorascope.train.optimizers import make_optimizer, moment_bytes, optimizer_told
 from lorascope.train.plan import StepPlan, make_plan
 from lorascope.train.ranks import Ranks
 from lorascope.train.step import Trainee
 
 _TRIED = 64
-_ROW_TOKENS = {"cpu": 4096, "cuda": 16384, "mps": 4096}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class Training:
         identity: All that decides the result; a resumed training must have the same.
         observer: Told about progress.
         engine: How examples run through the model, in words.
+        memory: What was planned for it.
         best_loss: Lowest validation loss so far.
         best_step: Its step.
         done: Steps done.
@@ -66,6 +69,7 @@ class Training:
     identity: dict[str, Any]
     observer: Observer
     engine: str
+    memory: MemoryPlan
     best_loss: float | None = None
     best_step: int | None = None
     done: int = 0
@@ -118,11 +122,12 @@ def build_training(
         splits: The dataset.
         inputs: What decides the result.
         ranks: The processes that train together.
-        observer: Told which precision and device are used.
+        observer: Told which precision, device and layout are used.
 
     Raises:
         ModelError: Base model, tokenizer and adapter settings do not fit.
         DataError: No example has a target token, or one does not fit the base model.
+        ConfigError: The optimizer asked for is not installed.
     """
     device = choose_device()
     precision = choose_precision(recipe.train.precision, device)
@@ -139,10 +144,16 @@ def build_training(
     model, targets = _model(recipe, precision, device)
     for name, examples in splits.items():
         refuse_unfit(model, examples, f"split {name}")
-    parameters = trainable_parameters(model)
     engine = _engine(recipe.train, model, train, pad_id_of(tokenizer))
+    trainee, memory = _trainee(recipe, model, precision, train, pad_id_of(tokenizer), ranks)
     if ranks.writes:
         observer.note(f"engine: {engine}")
+        for told in (
+            memory.told and f"memory: {memory.told}",
+            optimizer_told(recipe.train.optimizer, device),
+        ):
+            if told:
+                observer.note(told)
     plan = make_plan(
         num_examples=len(train),
         batch_size=recipe.train.batch_size,
@@ -153,7 +164,7 @@ def build_training(
         train, splits.get("validation", []), first=recipe.train.eval_examples, seed=recipe.seed
     )
     sets = replace(sets, sources=read_sources(run.examples))
-    section = _resolved(recipe, precision, device, plan, sets, train)
+    section = _resolved(recipe, precision, memory, plan, sets, train)
     lora = recipe.lora.model_copy(update={"target_modules": tuple(targets)})
     identity = {
         **inputs.settings,
@@ -164,20 +175,7 @@ def build_training(
     return Training(
         run=run,
         recipe=recipe.model_copy(update={"train": section, "lora": lora}),
-        trainee=Trainee(
-            model=model,
-            parameters=parameters,
-            optimizer=torch.optim.AdamW(
-                parameters, lr=recipe.train.learning_rate, weight_decay=recipe.train.weight_decay
-            ),
-            scaler=torch.amp.GradScaler(device.type, enabled=precision.scale_loss),
-            pad_id=pad_id_of(tokenizer),
-            row_tokens=int(section.row_tokens),
-            max_grad_norm=recipe.train.max_grad_norm,
-            ranks=ranks,
-            route="padded" if section.packing is False else "auto",
-            share=section.shared_prefix is not False,
-        ),
+        trainee=trainee,
         tokenizer=tokenizer,
         train=train,
         sets=sets,
@@ -186,6 +184,7 @@ def build_training(
         identity=identity,
         observer=observer,
         engine=engine,
+        memory=memory,
     )
 
 
@@ -196,6 +195,44 @@ def _engine(section: TrainSection, model: Any, train: list[Example], pad_id: int
     if drops_values(model):
         return "padded batches, because the base's own dropout is on"
     return settle(model, train[:_TRIED], pad_id=pad_id).told
+
+
+def _trainee(
+    recipe: Recipe, model: Any, precision: Precision, train: list[Example], pad_id: int, ranks: Ranks
+) -> tuple[Trainee, MemoryPlan]:
+    """The model with its optimizer, laid out for the memory that is left."""
+    asked, device = recipe.train, next(model.parameters()).device
+    parameters = trainable_parameters(model)
+    route: Route = "padded" if asked.packing is False else "auto"
+    share = asked.shared_prefix is not False
+    plan = plan_memory(
+        kept=kept_per_token(model, train, pad_id=pad_id, route=route, share=share),
+        num_layers=model.config.get_text_config().num_hidden_layers,
+        longest=max(example.num_tokens for example in train),
+        optimizer_bytes=moment_bytes(asked.optimizer, parameters),
+        available=memory_left(device),
+        row_tokens=None if asked.row_tokens == "auto" else asked.row_tokens,
+        recompute=None if asked.checkpoint_activations == "auto" else asked.checkpoint_activations,
+        device=device.type,
+    )
+    if plan.recompute:
+        recompute_activations(model)
+    trainee = Trainee(
+        model=model,
+        parameters=parameters,
+        optimizer=make_optimizer(
+            asked.optimizer, parameters, rate=asked.learning_rate, weight_decay=asked.weight_decay
+        ),
+        scaler=torch.amp.GradScaler(device.type, enabled=precision.scale_loss),
+        pad_id=pad_id,
+        row_tokens=plan.row_tokens,
+        max_grad_norm=asked.max_grad_norm,
+        ranks=ranks,
+        route=route,
+        share=share,
+        recompute=True if plan.recompute else None if asked.checkpoint_activations == "auto" else False,
+    )
+    return trainee, plan
 
 
 def _model(recipe: Recipe, precision: Precision, device: torch.device) -> tuple[Any, tuple[str, ...]]:
@@ -216,9 +253,6 @@ def _model(recipe: Recipe, precision: Precision, device: torch.device) -> tuple[
         target_modules=targets,
         seed=recipe.seed,
     )
-    if recipe.train.checkpoint_activations:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        model.enable_input_require_grads()
     model.train()
     return model, targets
 
@@ -240,7 +274,7 @@ def _trainable(examples: list[Example]) -> list[Example]:
 def _resolved(
     recipe: Recipe,
     precision: Precision,
-    device: torch.device,
+    memory: MemoryPlan,
     plan: StepPlan,
     sets: EvalSets,
     train: list[Example],
@@ -252,7 +286,8 @@ def _resolved(
         asked.eval_steps, num_steps=plan.num_steps, sets=sets, train_tokens=tokens
     )
     settled = {
-        "row_tokens": _ROW_TOKENS.get(device.type, 4096) if asked.row_tokens == "auto" else asked.row_tokens,
+        "row_tokens": memory.row_tokens,
+        "checkpoint_activations": memory.recompute,
         "precision": precision.name,
         "eval_steps": eval_steps,
         "save_steps": eval_steps if asked.save_steps == "auto" else asked.save_steps,
