@@ -68,7 +68,8 @@ def test_two_hundred_kills_in_twenty_trainings_lose_no_committed_step(long_groun
     while number < 20 or num_killed(ledger) < 200:
         kill_chain(long_ground, ledger, number)
         number += 1
-    print(f"\n{num_killed(ledger)} kills in {number} trainings; in the middle of:", places(ledger))
+    ended = len(ledger.rows(ended=True))
+    print(f"\n{num_killed(ledger)} kills in {ended} trainings; in the middle of:", places(ledger))
 
 
 def num_killed(ledger: Ledger) -> int:
