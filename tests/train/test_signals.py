@@ -135,3 +135,19 @@ def test_a_signal_that_was_ignored_stays_ignored() -> None:
             assert request.number is None
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_that_foreign_code_takes_for_an_error_is_a_signal() -> None:
+    # safetensors asks a tensor for its shape; a signal in that moment became "could not determine the shape".
+    with pytest.raises(Interrupted, match="SIGTERM"), stop_requests():
+        try:
+            kill_self()
+        except BaseException:
+            raise ValueError("could not determine the shape") from None
+
+
+def test_an_error_while_a_signal_waits_is_that_error() -> None:
+    with pytest.raises(ValueError, match="the disk"), stop_requests() as request:
+        request.hold()
+        kill_self()
+        raise ValueError("the disk")

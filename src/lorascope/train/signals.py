@@ -33,6 +33,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.raised: Interrupted | None = None
         self._held = False
         self._step = 0
 
@@ -57,7 +58,8 @@ class StopRequest:
         waits = self._held and self.number is None
         self.number = number
         if not waits:
-            raise Interrupted(number, self._step)
+            self.raised = Interrupted(number, self._step)
+            raise self.raised
 
 
 @contextlib.contextmanager
@@ -65,6 +67,9 @@ def stop_requests() -> Iterator[StopRequest]:
     """Listen for the signals that ask to stop; the handlers that were there come back afterwards.
 
     A signal that was ignored stays ignored: `nohup` and a shell's `&` ask for that.
+
+    Raises:
+        Interrupted: A signal came that was not to wait, whatever error the code that it met made of it.
     """
     request = StopRequest()
     before = {}
@@ -75,6 +80,10 @@ def stop_requests() -> Iterator[StopRequest]:
             before[number] = signal.signal(number, request._receive)
     try:
         yield request
+    except Exception:
+        if request.raised is None:
+            raise
+        raise request.raised from None  # C code, as in safetensors, makes an error of its own of it
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
