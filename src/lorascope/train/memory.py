@@ -79,6 +79,7 @@ def plan_memory(
     kept: float,
     num_layers: int,
     longest: int,
+    step_tokens: int,
     optimizer_bytes: int,
     available: int | None,
     row_tokens: int | None,
@@ -94,6 +95,7 @@ def plan_memory(
         kept: From `kept_per_token`.
         num_layers: Layers of the model.
         longest: Tokens of the longest example: no row can be shorter.
+        step_tokens: Tokens of the largest step: no row can be longer.
         optimizer_bytes: Of gradients and moments.
         available: Bytes left after the model was loaded; None where nobody knows.
         row_tokens: As asked for; None chooses.
@@ -102,7 +104,7 @@ def plan_memory(
     """
 
     def need(rows: int, again: bool) -> int:
-        return int(_SURPLUS * kept * rows * (2 / num_layers if again else 1))
+        return int(_SURPLUS * kept * min(rows, step_tokens) * (2 / num_layers if again else 1))
 
     most = ROW_TOKENS.get(device, 4096) if row_tokens is None else row_tokens
     least = most if row_tokens is not None else max(min(longest, most), min(_LEAST_ROW, most))

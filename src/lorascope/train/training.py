@@ -144,8 +144,14 @@ def build_training(
     model, targets = _model(recipe, precision, device)
     for name, examples in splits.items():
         refuse_unfit(model, examples, f"split {name}")
+    plan = make_plan(
+        num_examples=len(train),
+        batch_size=recipe.train.batch_size,
+        epochs=recipe.train.epochs,
+        seed=recipe.seed,
+    )
     engine = _engine(recipe.train, model, train, pad_id_of(tokenizer))
-    trainee, memory = _trainee(recipe, model, precision, train, pad_id_of(tokenizer), ranks)
+    trainee, memory = _trainee(recipe, model, precision, train, plan, pad_id_of(tokenizer), ranks)
     if ranks.writes:
         observer.note(f"engine: {engine}")
         for told in (
@@ -154,12 +160,6 @@ def build_training(
         ):
             if told:
                 observer.note(told)
-    plan = make_plan(
-        num_examples=len(train),
-        batch_size=recipe.train.batch_size,
-        epochs=recipe.train.epochs,
-        seed=recipe.seed,
-    )
     sets = draw_eval_sets(
         train, splits.get("validation", []), first=recipe.train.eval_examples, seed=recipe.seed
     )
@@ -198,24 +198,31 @@ def _engine(section: TrainSection, model: Any, train: list[Example], pad_id: int
 
 
 def _trainee(
-    recipe: Recipe, model: Any, precision: Precision, train: list[Example], pad_id: int, ranks: Ranks
+    recipe: Recipe,
+    model: Any,
+    precision: Precision,
+    train: list[Example],
+    plan: StepPlan,
+    pad_id: int,
+    ranks: Ranks,
 ) -> tuple[Trainee, MemoryPlan]:
     """The model with its optimizer, laid out for the memory that is left."""
     asked, device = recipe.train, next(model.parameters()).device
     parameters = trainable_parameters(model)
     route: Route = "padded" if asked.packing is False else "auto"
     share = asked.shared_prefix is not False
-    plan = plan_memory(
+    memory = plan_memory(
         kept=kept_per_token(model, train, pad_id=pad_id, route=route, share=share),
         num_layers=model.config.get_text_config().num_hidden_layers,
         longest=max(example.num_tokens for example in train),
+        step_tokens=int(plan.sums([example.num_tokens for example in train]).max()),
         optimizer_bytes=moment_bytes(asked.optimizer, parameters),
         available=memory_left(device),
         row_tokens=None if asked.row_tokens == "auto" else asked.row_tokens,
         recompute=None if asked.checkpoint_activations == "auto" else asked.checkpoint_activations,
         device=device.type,
     )
-    if plan.recompute:
+    if memory.recompute:
         recompute_activations(model)
     trainee = Trainee(
         model=model,
@@ -225,14 +232,14 @@ def _trainee(
         ),
         scaler=torch.amp.GradScaler(device.type, enabled=precision.scale_loss),
         pad_id=pad_id,
-        row_tokens=plan.row_tokens,
+        row_tokens=memory.row_tokens,
         max_grad_norm=asked.max_grad_norm,
         ranks=ranks,
         route=route,
         share=share,
-        recompute=True if plan.recompute else None if asked.checkpoint_activations == "auto" else False,
+        recompute=True if memory.recompute else None if asked.checkpoint_activations == "auto" else False,
     )
-    return trainee, plan
+    return trainee, memory
 
 
 def _model(recipe: Recipe, precision: Precision, device: torch.device) -> tuple[Any, tuple[str, ...]]:
