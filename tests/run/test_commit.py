@@ -15,6 +15,7 @@ from lorascope.run.commit import (
     committed_folder,
     folder_problem,
     is_leftover,
+    make_folder,
     remove_folder,
     remove_leftovers,
     sha256_of,
@@ -389,3 +390,49 @@ def test_a_large_file_is_hashed_whole(tmp_path: Path) -> None:
     data = os.urandom(3_000_001)
     (tmp_path / "big").write_bytes(data)
     assert sha256_of(tmp_path / "big") == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_a_name_appears_only_once_its_content_and_its_folders_are_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A kill cannot show this: what was written lives on in the page cache, and a power cut takes it.
+    flushed: dict[str, str] = {}
+    renamed: list[str] = []
+    fsync, rename, replace = os.fsync, os.rename, os.replace
+
+    def flushing(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        flushed[str(path)] = content(path)
+        fsync(descriptor)
+
+    def renaming(move: object, source: Path, target: Path) -> None:
+        for path in [Path(source), *Path(source).rglob("*")]:
+            assert flushed.get(str(path)) == content(path), f"{path} was not flushed as it is now"
+        flushed.pop(str(tmp_path), None)
+        renamed.append(Path(target).name)
+        move(source, target)  # type: ignore[operator]
+
+    def content(path: Path) -> str:
+        return sha256_of(path) if path.is_file() else " ".join(sorted(child.name for child in path.iterdir()))
+
+    write_folder(tmp_path / "made")
+    monkeypatch.setattr(os, "fsync", flushing)
+    monkeypatch.setattr(os, "rename", lambda source, target: renaming(rename, source, target))
+    monkeypatch.setattr(os, "replace", lambda source, target: renaming(replace, source, target))
+    write_folder(tmp_path / "more")
+    assert flushed[str(tmp_path)] == "made more"
+    write_json(tmp_path / "one.json", {})
+    assert flushed[str(tmp_path)] == "made more one.json"
+    assert renamed == ["more", "one.json"]
+
+
+def test_a_new_folder_and_those_above_it_are_put_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(commit, "flush", flushed.append)
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert flushed == [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert len(flushed) == 3

@@ -127,10 +127,10 @@ class TrainSection(Section):
     """Examples of each set in an evaluation during training; the last one uses all."""
 
     save_steps: Auto | PositiveInt = "auto"
-    """Steps between checkpoints; `auto` saves before every evaluation."""
+    """Steps between checkpoints; each evaluation has one before it in any case, and `auto` adds none."""
 
     keep_checkpoints: PositiveInt = 2
-    """Checkpoints kept; older ones go once a newer one is safely on disk."""
+    """Checkpoints kept; older ones go once so many newer ones are on disk, whole."""
 
 
 class EvalSection(Section):
