@@ -1,5 +1,6 @@
 """Everything a training needs, loaded and settled before its first step."""
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,7 +29,7 @@ from lorascope.train.evaluate import EvalSets, comparable_loss, draw_eval_sets, 
 from lorascope.train.memory import MemoryPlan, kept_per_token, memory_left, plan_memory
 from lorascope.train.optimizers import make_optimizer, moment_bytes, optimizer_told
 from lorascope.train.plan import StepPlan, make_plan
-from lorascope.train.ranks import Ranks
+from lorascope.train.ranks import Ranks, one_of_several
 from lorascope.train.step import Trainee
 
 _TRIED = 64
@@ -134,8 +135,9 @@ def build_training(
     threads = take_back_threads()
     if ranks.writes:
         observer.note(f"training in {precision.name} on {device.type}: {precision.reason}")
-        if threads:
-            observer.note(threads)
+        for told in (threads, one_of_several(os.environ)):
+            if told:
+                observer.note(told)
     tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
     if run.template.is_file():
         template = load_template(run.template, tokenizer)  # refuses another tokenizer than the data's
