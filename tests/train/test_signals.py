@@ -96,7 +96,7 @@ def test_a_signal_once_all_is_done_stops_what_would_come_next(
     ready_run: Any, train: Any, straight: RunFolder, outcome: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = ready_run()
-    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+    with monkeypatch.context() as patched, pytest.raises(Interrupted, match="after step 12"):
         patched.setattr(stage, "finish", asked_at(1, stage.finish))
         train(run)
     assert not run.train_summary.exists()

@@ -42,7 +42,7 @@ def committed_folder(target: Path, *, replace: bool = False, manifest: bool = Tr
             permission).
     """
     with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         staged = _hidden(_STAGED, target)
         staged.mkdir()
     try:
@@ -142,7 +142,7 @@ def write_text(path: Path, text: str) -> None:
         RunError: The disk refuses.
     """
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         staged = _hidden(_STAGED, path)
         try:
             _write_flushed(staged, text)

@@ -34,6 +34,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.number: int | None = None
         self._held = False
+        self._step = 0
 
     def hold(self) -> None:
         """From here on remember a signal."""
@@ -48,7 +49,7 @@ class StopRequest:
         Raises:
             Interrupted: A signal came that nobody looked at.
         """
-        self._held = False
+        self._held, self._step = False, step
         if self.number is not None:
             raise Interrupted(self.number, step)
 
@@ -56,7 +57,7 @@ class StopRequest:
         waits = self._held and self.number is None
         self.number = number
         if not waits:
-            raise Interrupted(number)
+            raise Interrupted(number, self._step)
 
 
 @contextlib.contextmanager
