@@ -26,7 +26,8 @@ from lorascope.lm.adapter import trainable_parameters
 from lorascope.lm.packed import FORMS, PackedModel
 from lorascope.run.dataset import IGNORE
 from lorascope.train.ranks import Ranks, join_ranks
-from lorascope.train.step import Trainee, optimizer_step
+from lorascope.train.step import optimizer_step
+from lorascope.train.trainee import Trainee
 
 DROPPED = 0.3
 LAYOUTS: dict[str, dict[str, Any]] = {

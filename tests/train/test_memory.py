@@ -13,7 +13,8 @@ from lorascope.lm.recompute import recomputes_activations
 from lorascope.run.folder import RunFolder
 from lorascope.run.records import read_steps
 from lorascope.train.memory import kept_per_token, out_of_memory_told, plan_memory, shorter_rows
-from lorascope.train.step import Trainee, optimizer_step
+from lorascope.train.step import optimizer_step
+from lorascope.train.trainee import Trainee
 
 from .test_step import TARGETS, make_examples, make_trainee
 

@@ -98,11 +98,10 @@ def plan_only(
 def plan_lines(plan: dict[str, Any], measured: dict[str, Any]) -> list[str]:
     """What a run will take, as a short table."""
     from lorascope.cli.display import duration
+    from lorascope.engine.memory import bytes_in_words
 
     def size(number: float | None) -> str:
-        if number is None:
-            return "not known here"
-        return f"{number / 1e9:,.1f} GB" if number >= 1e9 else f"{number / 1e6:,.0f} MB"
+        return "not known here" if number is None else bytes_in_words(number)
 
     planned = plan["weight_bytes"] + plan["activation_bytes"] + plan["optimizer_bytes"]
     layout = f"rows of {plan['row_tokens']:,} tokens" + (

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from lorascope.engine.memory import bytes_in_words
 from lorascope.errors import RunError, explain
 from lorascope.train.training import Training
 
@@ -38,7 +39,8 @@ def refuse_full_disk(training: Training) -> None:
         return
     raise RunError(
         explain(
-            f"the disk has {free / 1e6:,.0f} MB left, and this training writes up to {needed / 1e6:,.0f} MB",
+            f"the disk has {bytes_in_words(free)} left, and this training writes up to "
+            f"{bytes_in_words(needed)}",
             where=str(training.run.path),
             why="checkpoints that cannot be written would end the training hours from now",
             fix="free space, another --out, or a smaller train.keep_checkpoints or lora.rank",

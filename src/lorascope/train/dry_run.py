@@ -19,7 +19,8 @@ from lorascope.train.disk import disk_bytes
 from lorascope.train.memory import out_of_memory_told
 from lorascope.train.ranks import join_ranks
 from lorascope.train.stage import training_inputs
-from lorascope.train.step import Trainee, optimizer_step
+from lorascope.train.step import optimizer_step
+from lorascope.train.trainee import Trainee
 from lorascope.train.training import Training, build_training
 
 _STEPS = 3

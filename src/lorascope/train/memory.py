@@ -8,7 +8,12 @@ from typing import Any
 
 import torch
 
-from lorascope.engine.memory import available_memory, is_out_of_memory, kept_for_backward
+from lorascope.engine.memory import (
+    available_memory,
+    bytes_in_words,
+    is_out_of_memory,
+    kept_for_backward,
+)
 from lorascope.errors import RunError, explain
 from lorascope.lm.passes import Route, passes
 from lorascope.run.dataset import Example
@@ -118,7 +123,7 @@ def plan_memory(
     taken = max(chosen, longest)
     told = [f"rows of {chosen:,} tokens in place of {most:,}"] if chosen < most else []
     told += ["activations computed again in the backward pass"] if again and recompute is None else []
-    why = f" for the {(available or 0) / 1e9:.1f} GB left" if told else ""
+    why = f" for the {bytes_in_words(available or 0)} left" if told else ""
     return MemoryPlan(
         row_tokens=chosen,
         recompute=again,
