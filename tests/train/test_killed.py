@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from trials import BEGUN, LOADED, Ground, Ledger, nth_call, outcome_of, refuse_unsound, start
+from trials import BEGUN, Ground, Ledger, nth_call, outcome_of, refuse_unsound, start
 
 from lorascope.run.folder import RunFolder
 
@@ -34,9 +34,8 @@ def kill_chain(ground: Ground, ledger: Ledger, number: int) -> None:
         if generator.random() < _WHILE_LOADING:
             child.wait_for(BEGUN, "+")
             child.read(generator.uniform(0, ground.load_s))
-        else:  # ten kills, each after a share of a straight run's time, are spread over all of it
-            child.wait_for(LOADED, "-")
-            child.read(generator.uniform(0, 2 * ground.loop_s / _KILLS))
+        else:  # ten kills, each after its share of the steps, are spread over all of them
+            child.train_for(generator.uniform(0, 2 * ground.num_steps / _KILLS), ground.step_s)
         child.send(signal.SIGKILL)
         code = child.end()
         assert code in (-signal.SIGKILL, 0), child.words
@@ -69,7 +68,8 @@ def test_two_hundred_kills_in_twenty_trainings_lose_no_committed_step(long_groun
     while number < 20 or num_killed(ledger) < 200:
         kill_chain(long_ground, ledger, number)
         number += 1
-    print(f"\n{num_killed(ledger)} kills in {number} trainings; in the middle of:", places(ledger))
+    ended = len(ledger.rows(ended=True))
+    print(f"\n{num_killed(ledger)} kills in {ended} trainings; in the middle of:", places(ledger))
 
 
 def num_killed(ledger: Ledger) -> int:

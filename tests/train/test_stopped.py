@@ -9,7 +9,7 @@ import time
 from collections import Counter
 
 import pytest
-from trials import BEGUN, LOADED, Child, Ground, Ledger, outcome_of, refuse_unsound, start
+from trials import BEGUN, Child, Ground, Ledger, outcome_of, refuse_unsound, start
 
 from lorascope.run.folder import RunFolder
 from lorascope.run.records import read_steps
@@ -31,9 +31,12 @@ def stop_chain(ground: Ground, ledger: Ledger, number: int, *, twice: bool = Fal
     for stop in range(len(ledger.rows(chain=number)), _STOPS):
         generator = random.Random(f"chain {number}, stop {stop}, {twice}")
         child = start(run, "--resume")
-        loads = generator.random() < 0.1
-        child.wait_for(BEGUN, "+") if loads else child.wait_for(LOADED, "-")
-        child.read(generator.uniform(0, ground.load_s if loads else 2 * ground.loop_s / _STOPS))
+        if generator.random() < 0.1:
+            child.wait_for(BEGUN, "+")
+            child.read(generator.uniform(0, ground.load_s))
+        else:
+            share = ground.num_steps / _STOPS - 1  # each stop finishes a step of its own
+            child.train_for(generator.uniform(0, max(1, 2 * share)), ground.step_s)
         asked = time.monotonic()
         child.send(signal.SIGTERM)
         if twice:
@@ -87,7 +90,7 @@ def said_of(ledger: Ledger) -> str:
 def test_a_training_stopped_ten_times_comes_to_the_same_bytes(ground: Ground) -> None:
     ledger = Ledger(ground.folder / "stopped.jsonl")
     stop_chain(ground, ledger, 0)
-    assert num_stopped(ledger) >= 7
+    assert num_stopped(ledger) >= 5
 
 
 @pytest.mark.slow
@@ -97,7 +100,7 @@ def test_two_hundred_stops_end_within_a_step_and_lose_nothing(long_ground: Groun
     while num_stopped(ledger) < 200 or not ledger.rows(chain=number - 1, ended=True):
         stop_chain(long_ground, ledger, number)
         number += 1
-    print(f"\n{num_stopped(ledger)} stops in {number} trainings;", said_of(ledger))
+    print(f"\n{num_stopped(ledger)} stops in {len(ledger.rows(ended=True))} trainings;", said_of(ledger))
 
 
 @pytest.mark.slow
@@ -107,4 +110,6 @@ def test_a_second_signal_ends_at_once_and_older_commits_stay(long_ground: Ground
     while num_stopped(ledger) < 50 or not ledger.rows(chain=number - 1, ended=True):
         stop_chain(long_ground, ledger, number, twice=True)
         number += 1
-    print(f"\n{num_stopped(ledger)} double stops in {number} trainings;", said_of(ledger))
+    print(
+        f"\n{num_stopped(ledger)} double stops in {len(ledger.rows(ended=True))} trainings;", said_of(ledger)
+    )

@@ -94,6 +94,22 @@ class Child:
                 return False
         return True
 
+    def train_for(self, steps: float, usual_s: float) -> None:
+        """Let it train for so many steps, counted by itself: a machine that others use has no usual pace.
+
+        Args:
+            steps: The whole ones are waited for; the rest becomes a share of two steps' time, so that it ends
+                in the middle of anything.
+            usual_s: What a step takes, where it has done none.
+        """
+        self.wait_for(LOADED, "-")
+        begun, whole = time.monotonic(), int(steps)
+        while sum(mark[:2] == ("-", "optimizer_step") for mark in self.marks) < whole:
+            if not self.read(0.002):
+                return
+        pace = (time.monotonic() - begun) / whole if whole else usual_s
+        self.read((steps - whole) * 2 * pace)
+
     def send(self, number: int) -> None:
         os.kill(self.pid, number)
 
@@ -242,6 +258,11 @@ class Ground:
             shutil.copytree(self.ready.path, path.with_name("new"))
             path.with_name("new").rename(path)
         return RunFolder(path)
+
+    @property
+    def step_s(self) -> float:
+        """What a step takes, with its share of commits and evaluations."""
+        return self.loop_s / self.num_steps
 
     @property
     def outcome(self) -> dict[str, Any]:

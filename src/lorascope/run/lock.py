@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 
 from lorascope.errors import RunError, explain
+from lorascope.run.commit import disk_errors
 from lorascope.run.folder import RunFolder
 
 
@@ -16,14 +17,15 @@ def only_writer(run: RunFolder) -> Iterator[None]:
         run: The run.
 
     Raises:
-        RunError: Another process holds it.
+        RunError: Another process holds it, or the run cannot be written to.
     """
     try:
         import fcntl
     except ImportError:  # no such locks on this system
         yield
         return
-    descriptor = os.open(run.path / ".training.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    with disk_errors(run.path):
+        descriptor = os.open(run.path / ".training.lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

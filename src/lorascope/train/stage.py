@@ -8,7 +8,7 @@ from typing import Any
 from lorascope.errors import NumericsError, RunError, command, explain
 from lorascope.lm.adapter import save_adapter
 from lorascope.lm.fingerprint import base_identity
-from lorascope.run.commit import committed_folder, verify_folder
+from lorascope.run.commit import committed_folder, remove_leftovers, verify_folder
 from lorascope.run.current import store_resolved, store_sections
 from lorascope.run.dataset import Example, content_hash, load_examples, load_splits
 from lorascope.run.folder import RunFolder, require
@@ -101,8 +101,9 @@ def train_splits(
     observer = observer if ranks.writes else SILENT
     if is_finished(run, inputs, overwrite=overwrite):
         observer.note("train is up to date")
-        if ranks.writes:
-            store_resolved(run, "train")  # where a kill came before it
+        if ranks.writes:  # what a kill in the last moment has left to do
+            remove_leftovers(run.path)
+            store_resolved(run, "train")
         return read_json(run.train_summary)
     with only_writer(run) if ranks.writes else contextlib.nullcontext(), stop_requests() as request:
         make_room(run, overwrite=overwrite, resume=resume, ranks=ranks, observer=observer)

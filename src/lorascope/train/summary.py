@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lorascope.run.commit import write_json
+from lorascope.run.commit import disk_errors, write_json
 from lorascope.run.current import store_resolved
 from lorascope.run.provenance import StageClock, StageInputs, record_stage
 from lorascope.run.recipe import recipe_values
@@ -52,7 +52,8 @@ def finish(training: Training, inputs: StageInputs, clock: StageClock) -> dict[s
     }
     if training.ranks.writes:
         write_json(training.run.train_summary, summary)
-        training.run.train_failure.unlink(missing_ok=True)
+        with disk_errors(training.run.train_failure):
+            training.run.train_failure.unlink(missing_ok=True)
         values = recipe_values(training.recipe)
         resolved = {
             "base": values["base"],
