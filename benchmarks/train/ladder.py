@@ -10,20 +10,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from ladder_names import RUNGS
 from reference import plain_step
 from work import Tokens
-
-RUNGS = {
-    "plain": "plain loop: passes of 4, padded, logits everywhere",
-    "sorted": "similar lengths padded together, logits up to the targets",
-    "packed": "packed rows, attention by a mask over the row, logits everywhere",
-    "bucketed": "attention in buckets of similar length, no mask",
-    "targets": "logits at the targets alone",
-    "blocks": "frozen head: loss and gradient block by block",
-    "fused": "LoRA layer and activation as one function each",
-    "shared": "shared prefixes once: as shipped",
-}
-"""Key to what the rung adds to the one before it."""
 
 Step = Callable[[Any, Sequence[Tokens], int], float]
 

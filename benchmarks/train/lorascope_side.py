@@ -83,7 +83,8 @@ def do_step(trainee: Any, rows: Sequence[Tokens], number: int) -> float:
 
 def main(job: Job) -> None:
     """Serve steps of the kind the job names."""
-    from ladder import RUNGS, climb
+    from ladder import climb
+    from ladder_names import RUNGS
 
     rows = load_rows(Path(job.folder), job.data)
     drawn = job.kind == "gradients"

@@ -37,7 +37,7 @@ class Tokens:
         return int((self.labels[1:] != IGNORE).sum())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """What one process measures.
 
