@@ -29,7 +29,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=40, help="for all parts together")
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv-bench" / "bin" / "python")
     parser.add_argument("--no-peers", action="store_true", help="lorascope alone")
-    parser.add_argument("--smoke", action="store_true", help="a tiny model on synthetic rows: does it all run?")
+    parser.add_argument(
+        "--smoke", action="store_true", help="a tiny model on synthetic rows: does it all run?"
+    )
     parser.add_argument("--only", nargs="+", help="parts whose key begins so")
     parser.add_argument("--fresh", action="store_true", help="forget an interrupted run")
     parser.add_argument("--work", type=Path, help="folder of the prepared work")

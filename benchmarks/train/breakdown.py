@@ -1,6 +1,6 @@
 """Where the time of a step goes: torch's profiler over one step as shipped, grouped into a few parts.
 
-    python benchmarks/train/breakdown.py JOB
+python benchmarks/train/breakdown.py JOB
 """
 
 import sys

@@ -1,9 +1,10 @@
-"""Measured processes that live through all rounds: each waits, does one step when told to, and reports it.
+"""Measured processes that live through all rounds: each waits, does one step when told, and reports it.
 
-Contenders can then take turns step by step, and loading and warming up are outside every figure. Lines of JSON
-go through the process's standard output, orders through its standard input. Standard library only.
+Contenders can then take turns step by step, and loading and warming up are outside every figure. Lines of
+JSON go through the process's standard output, orders through its standard input. Standard library only.
 """
 
+import contextlib
 import json
 import os
 import resource
@@ -75,7 +76,7 @@ class Worker:
             "PYTHONWARNINGS": "ignore",
             "TRANSFORMERS_VERBOSITY": "error",
         }
-        self._errors = tempfile.TemporaryFile(mode="w+")
+        self._errors = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -119,11 +120,9 @@ class Worker:
             Failed: It took longer than that and was stopped, or it ended.
         """
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and `_next` says why
             self._process.stdin.write("go\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended, and `_next` says why
         return self._next(limit_s)
 
     def stop(self) -> None:
@@ -133,12 +132,10 @@ class Worker:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                with_closed(stream)
+                close_quietly(stream)
 
 
-def with_closed(stream: Any) -> None:
+def close_quietly(stream: Any) -> None:
     """Close a pipe whose other end may be gone."""
-    try:
+    with contextlib.suppress(BrokenPipeError, ValueError):
         stream.close()
-    except (BrokenPipeError, ValueError):
-        pass

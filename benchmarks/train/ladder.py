@@ -1,7 +1,7 @@
 """The ladder from the plain path to what ships: each rung switches one thing on.
 
-The product has no switches for most of these, and needs none: the benchmark exchanges functions of the product
-in its own process.
+The product has no switches for most of these, and needs none: the benchmark exchanges functions of the
+product in its own process.
 """
 
 from collections.abc import Callable, Sequence

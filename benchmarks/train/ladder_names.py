@@ -3,7 +3,7 @@
 RUNGS = {
     "plain": "plain loop: passes of 4, padded, logits everywhere",
     "sorted": "similar lengths padded together, logits up to the targets",
-    "packed": "packed rows, attention by a mask over the row, logits everywhere",
+    "packed": "packed rows, one mask over each, logits everywhere",
     "bucketed": "attention in buckets of similar length, no mask",
     "targets": "logits at the targets alone",
     "blocks": "frozen head: loss and gradient block by block",

@@ -1,4 +1,4 @@
-"""The limit: the fewest floating-point operations of a step over the rates this machine reaches on their shapes.
+"""The limit: the fewest floating-point operations of a step over the rates reached on their shapes.
 
     python benchmarks/train/limit.py JOB
 
@@ -52,7 +52,7 @@ def seconds_of(product: Callable[[], Any]) -> float:
 
 
 def matmul_seconds(left: int, inner: int, right: int, dtype: Any) -> float:
-    """Seconds of [left, inner] x [inner, right], the right one as it is or as the transposed view of another."""
+    """Seconds of [left, inner] x [inner, right], the right one as it is or a transposed view."""
     import torch
 
     a, out = torch.randn(left, inner).to(dtype), torch.empty(left, right, dtype=dtype)

@@ -1,6 +1,6 @@
 """lorascope's own process: optimizer steps by the product's code, as shipped or as a rung of the ladder.
 
-    python benchmarks/train/lorascope_side.py JOB
+python benchmarks/train/lorascope_side.py JOB
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The base model with its adapter, as every contender gets it: transformers and PEFT, nothing of lorascope."""
+"""The base model with its adapter, as every contender gets it: transformers and PEFT alone."""
 
 from pathlib import Path
 from typing import Any

@@ -27,7 +27,7 @@ TRIED = {
 _PATIENCE = {False: 1.3, True: 2.5}
 """A setting may take so many times as long as the best of its kind; longer where its examples are others."""
 CLASSIC_BATCH = 8
-"""Examples with which the classic recipe is tried: every pass has the same shape, so its rate needs no more."""
+"""Examples with which the classic recipe is tried: its passes have one shape, so its rate needs no more."""
 
 
 @dataclass(frozen=True, slots=True)

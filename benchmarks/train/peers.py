@@ -34,7 +34,7 @@ def as_dataset(rows: Sequence[Tokens]) -> Any:
 
 
 def grouped(rows: Sequence[Tokens], batch: int) -> list[Tokens]:
-    """The order of train_sampling_strategy="group_by_length", its steps taken evenly from short and long ones.
+    """The order of train_sampling_strategy="group_by_length", its steps taken evenly from short to long.
 
     The sampler begins with the longest examples of all and goes down, so its first few steps would stand for
     nothing but themselves.
@@ -73,7 +73,7 @@ def arguments(job: Job, rows: Sequence[Tokens]) -> dict[str, Any]:
         "disable_tqdm": True,
         "gradient_checkpointing": False,
         "seed": SEED,
-        # Packed rows begin with those of the longest examples; a random order, TRL's default, is the fair one.
+        # Packed rows begin with the longest examples; a random order, TRL's default, is the fair one.
         "train_sampling_strategy": "random" if job.kind == "trl-packing" else "sequential",
     }
 
@@ -118,6 +118,7 @@ class Counts:
         trainer.training_step = self._counted
 
     def clear(self) -> None:
+        """Begin anew."""
         self.examples = self.tokens = self.targets = 0
         self.loss = 0.0
 

@@ -89,9 +89,7 @@ def _write_base(folder: Path, tokenizer: Any, *, smoke: bool) -> None:
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.save_pretrained(folder / "base")
     tokenizer.save_pretrained(folder / "base")
-    adapted = attach_adapter(
-        model, rank=RANK, alpha=ALPHA, dropout=0.0, target_modules=TARGETS, seed=SEED
-    )
+    adapted = attach_adapter(model, rank=RANK, alpha=ALPHA, dropout=0.0, target_modules=TARGETS, seed=SEED)
     save_adapter(adapted, tokenizer, folder / "adapter")
     generator = torch.Generator().manual_seed(SEED)
     for name, parameter in adapted.named_parameters():

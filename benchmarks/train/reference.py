@@ -1,4 +1,4 @@
-"""The padded float32 reference, written plainly with torch, transformers and PEFT: what every loss is held to.
+"""The padded float32 reference, written plainly with transformers and PEFT: what every loss is held to.
 
     python benchmarks/train/reference.py JOB
 
@@ -48,7 +48,10 @@ def backward(model: Any, rows: Sequence[Tokens]) -> float:
         labels = batch.pop("labels")
         logits = model(**batch, use_cache=False).logits
         loss = torch.nn.functional.cross_entropy(
-            logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORE, reduction="sum"
+            logits[:, :-1].float().flatten(0, 1),
+            labels[:, 1:].flatten(),
+            ignore_index=IGNORE,
+            reduction="sum",
         )
         (loss / targets).backward()
         total += float(loss)

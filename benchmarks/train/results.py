@@ -1,4 +1,4 @@
-"""The file of results: a record for each finished part, so that an interrupted run goes on where it stopped."""
+"""The file of results: a record for each finished part, so that an interrupted run can go on."""
 
 import json
 import os
