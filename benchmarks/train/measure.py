@@ -108,9 +108,11 @@ def alone(venvs: Venvs, job: Job, *, steps: int = 1, limit_s: float = STEP_LIMIT
     """Measure one contender by itself."""
     found: list[dict[str, Any]] = []
     workers = _started(venvs, {job.kind: job}, {job.kind: found})
-    for _ in range(steps):
-        if workers:
-            one_step(workers, job.kind, found, limit_s)
-    for worker in workers.values():
-        worker.stop()
+    try:
+        for _ in range(steps):
+            if workers:
+                one_step(workers, job.kind, found, limit_s)
+    finally:
+        for worker in workers.values():
+            worker.stop()
     return found

@@ -146,8 +146,8 @@ def _headline_table(figures: Figures) -> str:
         + table(head, rows, words=2)
         + f"\n\nMedians of {rounds} round{'s' if rounds > 1 else ''}, contenders in turns on the same "
         "examples; \\* groups or packs in its own order, so its examples/s are original tokens per second "
-        "over the mean length of the others' examples. Loss: the largest relative difference of a step's loss "
-        "from that of the padded recipe."
+        "over the mean length of the others' examples. Loss: the largest relative difference of a step's "
+        "loss from that of the padded recipe."
     )
 
 

@@ -1,5 +1,6 @@
 """The parts of the benchmark, in order: what each measures, and its share of the time."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ TRIED = {
 """Settings that are tried before the cells are measured: examples in a pass, or tokens in a packed row."""
 _PATIENCE = {False: 1.3, True: 2.5}
 """A setting may take so many times as long as the best of its kind; longer where its examples are others."""
+_TWO_STEPS_S = 160.0
+"""Time from which on memory is measured over two steps."""
 CLASSIC_BATCH = 8
 """Examples with which the classic recipe is tried: its passes have one shape, so its rate needs no more."""
 
@@ -86,10 +89,10 @@ def all_parts(bench: Bench) -> list[Part]:
                 first = (precision, batch, dropout) == (bench.precisions[0], headline, 0.0)
                 weight = 26.0 if first else 7.0 * (batch / headline) ** 0.5
                 job = bench.job("lorascope", precision=precision, batch=batch, dropout=dropout)
-                parts.append(_cell_part(bench, job, weight, classic=first or batch < headline))
+                parts.append(_cell_part(bench, job, weight, first=first, classic=first or batch < headline))
     for data, batch in (("bare", headline), ("long", headline // 2)):
         job = bench.job("lorascope", data=data, batch=batch)
-        parts.append(_cell_part(bench, job, 5.0, classic=False))
+        parts.append(_cell_part(bench, job, 5.0, first=False, classic=False))
     parts.append(Part("memory", 5, lambda seconds: memory(bench, seconds)))
     parts.append(Part("ladder", 12, lambda seconds: ladder(bench, seconds)))
     parts.append(Part("profile", 2, lambda seconds: alone(bench.venvs, bench.job("profile"))))
@@ -103,11 +106,13 @@ def _parity(bench: Bench) -> dict[str, Any]:
 def try_settings(bench: Bench, precision: str) -> dict[str, list[dict[str, Any]]]:
     """One step of each peer at each of its settings; a setting that is far slower is stopped."""
     found: dict[str, list[dict[str, Any]]] = {}
+    known = best_settings(bench.results.get(f"tried {bench.precisions[0]}") or {})
     for kind, settings in TRIED.items():
         if kind == "trl-mixed" and precision == "float32":
             continue
         found[kind] = []
-        for setting in settings:
+        # For a further precision each peer is tried at what was best for the first.
+        for setting in [known[kind]["setting"]] if kind in known else settings:
             job = with_setting(bench.job(kind, precision=precision), kind, setting)
             if kind == "classic":
                 job = replace(job, batch=min(job.batch, CLASSIC_BATCH))
@@ -145,9 +150,9 @@ def best_of_trl(best: dict[str, dict[str, Any]]) -> list[str]:
     return chosen
 
 
-def _cell_part(bench: Bench, job: Job, weight: float, *, classic: bool) -> Part:
+def _cell_part(bench: Bench, job: Job, weight: float, *, first: bool, classic: bool) -> Part:
     key = cell_key(job.precision, job.batch, job.dropout, job.data)
-    return Part(key, weight, lambda seconds: cell(bench, job, seconds, headline=weight > 20, classic=classic))
+    return Part(key, weight, lambda seconds: cell(bench, job, seconds, headline=first, classic=classic))
 
 
 def cell(bench: Bench, job: Job, seconds: float, *, headline: bool, classic: bool) -> dict[str, Any]:
@@ -178,7 +183,7 @@ def cell(bench: Bench, job: Job, seconds: float, *, headline: bool, classic: boo
 
 def memory(bench: Bench, seconds: float) -> dict[str, list[dict[str, Any]]]:
     """Peak memory and speed by the tokens of a row, one process after the other."""
-    steps = 1 if bench.smoke else 2
+    steps = 1 if bench.smoke or seconds < _TWO_STEPS_S else 2
     return {
         str(tokens): alone(bench.venvs, bench.job("lorascope", row_tokens=tokens), steps=steps)
         for tokens in ROW_TOKENS
@@ -187,8 +192,6 @@ def memory(bench: Bench, seconds: float) -> dict[str, list[dict[str, Any]]]:
 
 def ladder(bench: Bench, seconds: float) -> dict[str, list[dict[str, Any]]]:
     """Each rung by itself, on the same examples; a second time in the other order where time allows."""
-    import time
-
     start = time.perf_counter()
     found = {rung: alone(bench.venvs, bench.job(rung)) for rung in RUNGS}
     if not bench.smoke and 2 * (time.perf_counter() - start) < seconds:

@@ -202,10 +202,10 @@ def how(figures: Figures) -> str:
             rows.append((CONTENDERS[kind].title, what, told, peak))
     text = (
         "## How it is measured\n\nEvery contender is a process of its own; all are loaded and warmed up, "
-        "then take turns, one optimizer step each, on the same 32, 16 or 4 examples from the same first adapter, "
-        "and in every second round the other way round. Same learning rate, AdamW, clipping at 1, the base's own "
-        "dropouts off. The peers run in a venv of their own on token ids in plain files. Each peer runs at "
-        "the setting that was fastest in one step:\n\n"
+        "then take turns, one optimizer step each, on the same 32, 16 or 4 examples from the same first "
+        "adapter, and in every second round the other way round. Same learning rate, AdamW, clipping at 1, "
+        "the base's own dropouts off. The peers run in a venv of their own on token ids in plain files. Each "
+        "peer runs at the setting that was fastest in one step:\n\n"
     )
     if rows:
         head = ("", "setting", "original tokens/s", "peak memory")
@@ -214,7 +214,7 @@ def how(figures: Figures) -> str:
         text
         + "The limit counts the fewest floating-point operations of the job (frozen matrices once forward "
         "and once for the gradient of their input, the head for targets alone, shared prefixes once, "
-        "attention pairs and adapters) over the rates that products of just these shapes reach on this machine in the "
+        "attention pairs and adapters) over the rates that products of just these shapes reach here in the "
         f"same run. All parts took {figures.spent_min:.0f} minutes"
         + ("." if figures.complete else "; the run was not finished.")
     )
