@@ -32,7 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--smoke", action="store_true", help="a tiny model on synthetic rows: does it all run?"
     )
-    parser.add_argument("--only", nargs="+", help="parts whose key begins so")
+    parser.add_argument("--only", nargs="+", help="parts whose key begins with these words")
     parser.add_argument("--fresh", action="store_true", help="forget an interrupted run")
     parser.add_argument("--work", type=Path, help="folder of the prepared work")
     parser.add_argument("--results", type=Path, default=DOCS / "train.json")
@@ -76,7 +76,7 @@ def main() -> None:
     parts = [
         part
         for part in all_parts(bench)
-        if not asked.only or any(part.key.startswith(start) for start in asked.only)
+        if not asked.only or any(f"{part.key} ".startswith(f"{start} ") for start in asked.only)
     ]
     run_parts(bench, parts, asked.minutes)
     if not asked.only:

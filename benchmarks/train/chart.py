@@ -19,7 +19,7 @@ text { fill: #1c1e22; font-variant-numeric: tabular-nums; }
 .ours { fill: #1d6cae; }
 .peer { fill: #8d95a1; }
 .strong { font-weight: 600; }
-.limit { stroke: #c44d1a; stroke-width: 2; stroke-dasharray: 4 3; }
+.limit { stroke: #c44d1a; stroke-width: 2; }
 .limit-text { fill: #c44d1a; font-size: 14px; }
 @media (prefers-color-scheme: dark) {
   text { fill: #e8e6e0; }
@@ -69,7 +69,8 @@ def bars_svg(
     if limit:
         x = left + limit * scale
         marked = [
-            Html(f'<path class="limit" d="M{x:.1f} {TOP - 4}V{bottom}"/>'),
+            # Across the bars alone: a whole line would run through their numbers.
+            Html(f'<path class="limit" d="{_across(x, len(bars))}"/>'),
             Html(f'<text class="limit-text" x="{x:.1f}" y="{bottom + 18}" text-anchor="end">'),
             escape(limit_text),
             Html("</text>"),
@@ -93,6 +94,10 @@ def bars_svg(
             Html("\n</svg>\n"),
         ]
     )
+
+
+def _across(x: float, rows: int) -> str:
+    return "".join(f"M{x:.1f} {TOP + ROW * row + 20}v{BAR + 6}" for row in range(rows))
 
 
 def _row(bar: Bar, top: int, left: int, right: int, scale: float) -> Html:
