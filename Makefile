@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+BENCH_VENV ?= .venv-bench
 BIN := $(VENV)/bin
 RUNS ?= runs
 
@@ -34,9 +35,13 @@ bench-prepare: install-dev ## prepare at a million rows, beside TRL and datasket
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python benchmarks/prepare.py
 
-bench-train: install-dev ## training steps beside TRL and transformers, at most 40 minutes; LORASCOPE_DATA names the data
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
-	$(BIN)/python benchmarks/train.py --out docs/benchmarks/train.json
+bench-train: install-dev $(BENCH_VENV)/.installed ## training steps beside TRL and transformers, at most 40 minutes; LORASCOPE_DATA names the data
+	$(BIN)/python benchmarks/train --peers $(BENCH_VENV)/bin/python
+
+$(BENCH_VENV)/.installed: benchmarks/train/requirements.txt
+	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/train/requirements.txt
+	touch $@
 
 format: install-dev
 	$(BIN)/ruff format src tests examples
