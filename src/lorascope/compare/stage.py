@@ -8,9 +8,13 @@ from typing import Any
 
 from lorascope.compare.answers import answer_all, answer_facts, refuse_too_long
 from lorascope.compare.divergences import (
+    LOGIT_BYTES,
     Positions,
+    Side,
+    base_again,
     compare_positions,
     last_prompt_position,
+    positions_within,
     side_of,
 )
 from lorascope.compare.measures import by_example, by_place, spread, verdict
@@ -22,6 +26,7 @@ from lorascope.lm.fingerprint import base_identity
 from lorascope.lm.generate import Decoding
 from lorascope.lm.load import context_length
 from lorascope.lm.pair import Pair, pair_of
+from lorascope.lm.target_logits import lay_out
 from lorascope.lm.template import Template
 from lorascope.lm.template_record import load_template
 from lorascope.run.commit import committed_folder, sha256_of
@@ -225,16 +230,20 @@ def _divergences(
 ) -> tuple[Positions, Positions, Positions]:
     """At target tokens, at the last position of each prompt, and of the base against itself."""
     base, adapter = side_of(pair, "base"), side_of(pair, "adapter")
-    again = side_of(pair, "base", padding="left")
-    vocab_size = int(pair.model.config.get_text_config().vocab_size)
+    most = positions_within(LOGIT_BYTES, int(pair.model.config.get_text_config().vocab_size))
     ends = [last_prompt_position(one.input_ids, one.prompt_id, pair.pad_id) for one in prompts]
     few = (scored or ends)[:_FLOOR_EXAMPLES]
     total = len(scored) + len(ends) + len(few)
     with observer.task("measuring divergences", total, "examples") as advance:
+
+        def measured(a: Side, b: Side, examples: Sequence[Example]) -> Positions:
+            passes = lay_out(pair.model, examples, pad_id=pair.pad_id, most=most)
+            return compare_positions(a, b, passes, most=most, advance=advance)
+
         return (
-            compare_positions(base, adapter, scored, vocab_size=vocab_size, advance=advance),
-            compare_positions(base, adapter, ends, vocab_size=vocab_size, advance=advance),
-            compare_positions(base, again, few, vocab_size=vocab_size, advance=advance),
+            measured(base, adapter, scored),
+            measured(base, adapter, ends),
+            measured(base, base_again(pair), few),
         )
 
 
