@@ -22,6 +22,7 @@ from lorascope.compare.presence import adapter_presence
 from lorascope.compare.prompts import Prompt, encode_asked, prompt_of, read_prompts, seeded_order
 from lorascope.compare.record import Compared, prompt_facts, template_facts, write_compared
 from lorascope.errors import DataError, explain
+from lorascope.lm.base_results import BaseResults
 from lorascope.lm.fingerprint import base_identity
 from lorascope.lm.generate import Decoding
 from lorascope.lm.load import context_length
@@ -121,11 +122,12 @@ def compare_run(
         section=recipe.compare,
         seed=recipe.seed,
     )
-    compared = compare_pair(pair, work, base=recipe.base.id, name=run.name, observer=observer)
+    kept = BaseResults(folder=run.cache, observer=observer)
+    compared = compare_pair(pair, work, base=recipe.base.id, name=run.name, kept=kept, observer=observer)
     with committed_folder(run.stage("compare"), replace=True) as staged:
         write_compared(staged, compared)
     store_sections(run, recipe, "compare")
-    facts = {"precision": pair.precision.name, "base_sha256": pair.base_sha256}
+    facts = {"precision": pair.precision.name, "base_sha256": pair.base_sha256, "reused": kept.reused}
     record_stage(run, inputs, resolved=inputs.settings, clock=clock, facts=facts)
     return {**compared.report, "generations": compared.generations}
 
@@ -149,7 +151,13 @@ def _inputs(run: RunFolder, recipe: Recipe, adapter: Path, prompts: Path | None)
 
 
 def compare_pair(
-    pair: Pair, work: Work, *, base: str, name: str | None = None, observer: Observer = SILENT
+    pair: Pair,
+    work: Work,
+    *,
+    base: str,
+    name: str | None = None,
+    kept: BaseResults | None = None,
+    observer: Observer = SILENT,
 ) -> Compared:
     """Compare base and adapter: presence, divergences, answers.
 
@@ -158,6 +166,7 @@ def compare_pair(
         work: What to compare on.
         base: Name of the base model, for the report.
         name: Of the run, None without one.
+        kept: Where answers of the base lie; None computes them.
         observer: Told about progress.
     """
     presence = adapter_presence(pair)
@@ -178,6 +187,7 @@ def compare_pair(
             decodings,
             stop_ids=work.template.stop_ids,
             context=context,
+            kept=kept,
             advance=advance,
         )
     measured = {

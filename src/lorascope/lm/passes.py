@@ -107,6 +107,12 @@ def settle(model: Any, examples: Sequence[Example], *, pad_id: int) -> Settled:
     return found
 
 
+def how_it_runs(model: Any) -> str:
+    """What `settle` found, in words; "as loaded" where nobody has asked yet."""
+    found = _SETTLED.get(unwrapped(model))
+    return "as loaded" if found is None else found.told
+
+
 def _settled(model: Any, examples: Sequence[Example], pad_id: int) -> Settled:
     few = sorted((one for one in examples if one.num_target_tokens), key=lambda one: one.num_tokens)[
         :_CHECKED
