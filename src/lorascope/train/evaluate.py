@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lorascope.errors import NumericsError, UndefinedMetric, explain
+from lorascope.lm.passes import Route
 from lorascope.lm.score import score_examples
 from lorascope.metrics.likelihood import mean_nll
 from lorascope.metrics.uncertainty import ratio_interval
@@ -91,6 +92,7 @@ def evaluate(
     pad_id: int,
     row_tokens: int,
     ranks: Ranks,
+    route: Route = "auto",
 ) -> EvalRecord:
     """Score both sets.
 
@@ -104,6 +106,7 @@ def evaluate(
         pad_id: To pad with.
         row_tokens: Token budget of a forward pass.
         ranks: The processes to share the work with.
+        route: "padded" for the plain path, as in the training's own steps.
 
     Raises:
         NumericsError: A loss is not finite.
@@ -116,7 +119,7 @@ def evaluate(
             scores.append(None)
             continue
         mine = ranks.mine(chosen)
-        own = score_examples(model, mine, pad_id=pad_id, row_tokens=row_tokens)
+        own = score_examples(model, mine, pad_id=pad_id, row_tokens=row_tokens, route=route)
         pairs = ranks.gather(list(zip(own.nll_sum_N.tolist(), own.num_tokens_N.tolist(), strict=True)))
         score = _set_score(pairs, name=name, step=step)
         scores.append(replace(score, by_source=_by_source(score, chosen, sets.sources)))
