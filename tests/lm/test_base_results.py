@@ -13,6 +13,7 @@ from lorascope.lm import base_results
 from lorascope.lm.base_results import BaseResults, answer_base, score_base
 from lorascope.lm.generate import Decoding
 from lorascope.lm.pair import Pair, load_pair
+from lorascope.lm.passes import how_it_runs
 from lorascope.run.dataset import IGNORE, Example
 from lorascope.run.progress import Observer
 
@@ -71,6 +72,11 @@ def answered(
 def notes_of(kept: BaseResults) -> list[str]:
     assert isinstance(kept.observer, Notes)
     return kept.observer.texts
+
+
+def test_a_base_without_an_adapter_runs_packed_rows(pair: Pair) -> None:
+    score_base(BaseResults(), pair, examples_of())
+    assert how_it_runs(pair.model).startswith("packed rows")
 
 
 def test_scores_read_again_are_those_computed_bit_for_bit(
