@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
 
-.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare bench-train clean
+.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare bench-train bench-eval clean
 
 demo: install ## the whole pipeline on the bundled starter
 	$(BIN)/lorascope demo --out $(RUNS)/demo --overwrite
@@ -37,6 +37,9 @@ bench-prepare: install-dev ## prepare at a million rows, beside TRL and datasket
 bench-train: install-dev ## training steps beside TRL and transformers, at most 40 minutes; LORASCOPE_DATA names the data
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python benchmarks/train.py --out docs/benchmarks/train.json
+
+bench-eval: install-dev ## evaluation beside padded batches with all logits, some 10 minutes; writes docs/benchmarks/eval.md
+	$(BIN)/python benchmarks/eval.py
 
 format: install-dev
 	$(BIN)/ruff format src tests examples
