@@ -7,7 +7,7 @@ BENCH_VENV ?= .venv-bench
 BIN := $(VENV)/bin
 RUNS ?= runs
 
-.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare bench-train clean
+.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare bench-train bench-eval clean
 
 demo: install ## the whole pipeline on the bundled starter
 	$(BIN)/lorascope demo --out $(RUNS)/demo --overwrite
@@ -42,6 +42,9 @@ $(BENCH_VENV)/.installed: benchmarks/train/requirements.txt
 	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/train/requirements.txt
 	touch $@
+
+bench-eval: install-dev ## evaluation beside padded batches with all logits, some 10 minutes; writes docs/benchmarks/eval.md
+	$(BIN)/python benchmarks/eval.py
 
 format: install-dev
 	$(BIN)/ruff format src tests examples
