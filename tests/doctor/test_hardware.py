@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from lorascope.doctor.hardware import available_memory, examine, gpu, import_torch, memory, num_gpus
+from lorascope.doctor.hardware import examine, gpu, import_torch, memory, num_gpus
+from lorascope.engine.memory import available_memory
 
 GIB = 2**30
 

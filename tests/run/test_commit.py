@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import stat
@@ -14,6 +15,8 @@ from lorascope.run.commit import (
     committed_folder,
     folder_problem,
     is_leftover,
+    make_folder,
+    remove_folder,
     remove_leftovers,
     sha256_of,
     verify_folder,
@@ -116,6 +119,8 @@ def test_every_damage_to_a_file_is_found_and_named(damage: str, name: str, tmp_p
         '{"files": []}',
         '{"files": {"a.txt": {}}}',
         '{"files": {"a.txt": 3}}',
+        '{"files": {}}',
+        '{"schema": 2, "files": {}}',
     ],
 )
 def test_a_manifest_that_is_missing_or_damaged_is_a_finding_and_no_crash(
@@ -127,6 +132,24 @@ def test_a_manifest_that_is_missing_or_damaged_is_a_finding_and_no_crash(
     else:
         (tmp_path / "made" / MANIFEST).write_text(text)
     assert folder_problem(tmp_path / "made") == f"{MANIFEST} is missing or unreadable"
+
+
+def test_a_file_that_must_be_there_is_missed_whatever_the_manifest_says(tmp_path: Path) -> None:
+    write_folder(tmp_path / "made")
+    (tmp_path / "made" / MANIFEST).write_text('{"schema": 1, "files": {}}')
+    assert folder_problem(tmp_path / "made", needs=("a.txt",)) == f"a.txt is missing in {MANIFEST}"
+
+
+def test_a_file_that_cannot_be_read_is_a_finding_and_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "made")
+
+    def failing(path: Path) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(commit, "sha256_of", failing)
+    assert folder_problem(tmp_path / "made") == "a.txt cannot be read: Input/output error"
 
 
 def test_a_copied_folder_still_verifies(tmp_path: Path) -> None:
@@ -158,6 +181,47 @@ def test_modes_follow_the_umask_whatever_the_writer_chose(
     }
 
 
+def test_a_rename_that_the_disk_refuses_leaves_the_old_folder_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "made")
+    rename = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name.startswith(".tmp-"):
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(RunError, match="Input/output error"):
+        write_folder(tmp_path / "made", "two", replace=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    assert (tmp_path / "made" / "a.txt").read_text() == "one"
+
+
+def test_a_removed_folder_loses_its_name_before_its_first_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "made")
+    monkeypatch.setattr(commit.shutil, "rmtree", lambda *given, **named: None)  # killed at its first file
+    remove_folder(tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+    monkeypatch.undo()
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("said", ["I/O error: No space left on device (os error 28)", "(os error 28)"])
+def test_a_full_disk_that_a_rust_library_tells_in_words_is_our_error_too(said: str, tmp_path: Path) -> None:
+    # safetensors raises SafetensorError and tokenizers a bare Exception, both with the number in the text.
+    with (
+        pytest.raises(RunError, match="cannot be written: No space left on device"),
+        committed_folder(tmp_path / "made"),
+    ):
+        raise Exception(said)
+    assert names_in(tmp_path) == []
+
+
 def dead_process_id() -> int:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
@@ -187,7 +251,7 @@ def test_a_kill_between_the_two_renames_loses_nothing(
     rename = Path.rename
 
     def killed(path: Path, target: Path) -> Path:
-        if path.name.startswith(".tmp-"):
+        if path.name.startswith((".tmp-", ".old-")):  # nor does who is dead put the old one back
             raise SystemExit(137)
         return rename(path, target)
 
@@ -326,3 +390,49 @@ def test_a_large_file_is_hashed_whole(tmp_path: Path) -> None:
     data = os.urandom(3_000_001)
     (tmp_path / "big").write_bytes(data)
     assert sha256_of(tmp_path / "big") == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_a_name_appears_only_once_its_content_and_its_folders_are_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A kill cannot show this: what was written lives on in the page cache, and a power cut takes it.
+    flushed: dict[str, str] = {}
+    renamed: list[str] = []
+    fsync, rename, replace = os.fsync, os.rename, os.replace
+
+    def flushing(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        flushed[str(path)] = content(path)
+        fsync(descriptor)
+
+    def renaming(move: object, source: Path, target: Path) -> None:
+        for path in [Path(source), *Path(source).rglob("*")]:
+            assert flushed.get(str(path)) == content(path), f"{path} was not flushed as it is now"
+        flushed.pop(str(tmp_path), None)
+        renamed.append(Path(target).name)
+        move(source, target)  # type: ignore[operator]
+
+    def content(path: Path) -> str:
+        return sha256_of(path) if path.is_file() else " ".join(sorted(child.name for child in path.iterdir()))
+
+    write_folder(tmp_path / "made")
+    monkeypatch.setattr(os, "fsync", flushing)
+    monkeypatch.setattr(os, "rename", lambda source, target: renaming(rename, source, target))
+    monkeypatch.setattr(os, "replace", lambda source, target: renaming(replace, source, target))
+    write_folder(tmp_path / "more")
+    assert flushed[str(tmp_path)] == "made more"
+    write_json(tmp_path / "one.json", {})
+    assert flushed[str(tmp_path)] == "made more one.json"
+    assert renamed == ["more", "one.json"]
+
+
+def test_a_new_folder_and_those_above_it_are_put_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(commit, "flush", flushed.append)
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert flushed == [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert len(flushed) == 3

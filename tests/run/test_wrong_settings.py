@@ -109,7 +109,7 @@ def test_a_base_that_is_no_name_is_told_what_names_one() -> None:
         ("data=''", "it must be text that is not empty"),
         ("prepare.max_length=abc", "it must be 'auto', or a whole number"),
         ("base.dropout=1", "it must be 'keep', or a number less than 1"),
-        ("train.checkpoint_activations=3", "it must be a switch, true or false"),
+        ("train.checkpoint_activations=3", "it must be 'auto', or a switch, true or false"),
         ("check.allow=overlap", "it must be a list, as in [a, b]"),
         ("lora.target_modules=[]", "it must be 'auto', or a list that is not empty"),
         ("lora.target_modules=[1, 2]", "it must be 'auto', or a list of which every entry is text"),

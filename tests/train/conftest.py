@@ -1,5 +1,6 @@
-import json
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import Observer
+
+sys.path.insert(0, str(Path(__file__).parent))  # for trials.py
 
 # 21 examples to train on and 3 to validate; 2 epochs of steps of 4 are 12 steps, the 6th and the 12th of one.
 SETTINGS = (
@@ -60,22 +63,9 @@ def make_recorder() -> Callable[..., Recorder]:
 
 @pytest.fixture(scope="session")
 def _ready(tmp_path_factory: pytest.TempPathFactory, alpaca_base: Path) -> RunFolder:
-    from lorascope.check.stage import check_run
-    from lorascope.prepare.stage import prepare_run
-    from lorascope.run.current import recipe_of
-    from lorascope.run.recipe import make_recipe, with_overrides
+    from trials import make_ready
 
-    folder = tmp_path_factory.mktemp("ready")
-    rows = [
-        {"instruction": f"Count to {n}.", "input": "", "output": " ".join(map(str, range(1, n + 1)))}
-        for n in range(1, 25)
-    ]
-    (folder / "rows.json").write_text(json.dumps(rows))
-    run = RunFolder(folder / "run")
-    values = with_overrides({"base": str(alpaca_base), "data": str(folder / "rows.json")}, SETTINGS)
-    prepare_run(run, make_recipe(values))
-    assert check_run(run, recipe_of(run))["passed"]
-    return run
+    return make_ready(tmp_path_factory.mktemp("ready"), alpaca_base, SETTINGS)
 
 
 @pytest.fixture
@@ -112,23 +102,36 @@ def straight(_ready: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Run
     return run
 
 
-def _timeless(path: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
-
-
 @pytest.fixture(scope="session")
 def outcome() -> Callable[[RunFolder], dict[str, Any]]:
     """All that a training must come to again: adapters by their bytes, logs without their seconds."""
+    from trials import outcome_of
 
-    def read(run: RunFolder) -> dict[str, Any]:
-        summary = json.loads(run.train_summary.read_text())
-        return {
-            "adapter": (run.adapter / "adapter_model.safetensors").read_bytes(),
-            "best": (run.adapter_best / "adapter_model.safetensors").read_bytes(),
-            "steps": _timeless(run.steps),
-            "evals": _timeless(run.evals),
-            "best_step": (summary["best_step"], summary["best_loss"]),
-        }
+    return outcome_of
 
-    return read
+
+@pytest.fixture(scope="session")
+def small_ground(tmp_path_factory: pytest.TempPathFactory, alpaca_base: Path) -> Any:
+    """What trials at every call or step need: 6 steps."""
+    from trials import make_ground
+
+    folder = tmp_path_factory.mktemp("trials") / "small"
+    return make_ground(folder, alpaca_base, (*SETTINGS, "train.epochs=1"))
+
+
+@pytest.fixture(scope="session")
+def ground(tmp_path_factory: pytest.TempPathFactory, alpaca_base: Path) -> Any:
+    """What a few trials need: the 12 steps of SETTINGS, trained straight."""
+    from trials import make_ground
+
+    return make_ground(tmp_path_factory.mktemp("trials") / "short", alpaca_base, SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def long_ground(tmp_path_factory: pytest.TempPathFactory, alpaca_base: Path) -> Any:
+    """What many trials need: 60 steps. LORASCOPE_PROOF names a folder where an interrupted proof goes on."""
+    from trials import make_ground
+
+    kept = os.environ.get("LORASCOPE_PROOF")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("proof")
+    return make_ground(folder / "long", alpaca_base, (*SETTINGS, "train.epochs=10"))

@@ -330,3 +330,27 @@ def test_resume_alone_goes_on_with_the_settings_that_were_asked_for(
     summary = train(run, resume=True)  # no settings named again
     assert summary["steps"] == 12
     assert json.loads(run.config.read_text())["train"]["weight_decay"] == 0.5
+
+
+@pytest.mark.parametrize("place", ["record_stage", "store_resolved"])
+def test_a_training_that_died_while_it_was_recorded_is_finished_by_resume(
+    ready_run: Any,
+    train: Any,
+    straight: RunFolder,
+    outcome: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    from lorascope.train import summary
+
+    def unplugged(*given: Any, **named: Any) -> None:
+        raise Unplugged
+
+    run = ready_run()
+    with monkeypatch.context() as patched, pytest.raises(Unplugged):
+        patched.setattr(summary, place, unplugged)
+        train(run)
+    train(run, resume=True)
+    assert outcome(run) == outcome(straight)
+    ours, theirs = read_json(run.config), read_json(straight.config)
+    assert (ours["train"], ours["lora"]) == (theirs["train"], theirs["lora"])  # no "auto" is left

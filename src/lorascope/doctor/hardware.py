@@ -11,6 +11,7 @@ from typing import Any
 from lorascope.doctor.check import Check, fail, ok, warn
 from lorascope.doctor.packages import TRAIN
 from lorascope.engine.compute_capability import why_not
+from lorascope.engine.memory import available_memory
 from lorascope.engine.threads import cores, threads_to_take
 
 _GET_TORCH = "https://pytorch.org/get-started/locally/"
@@ -100,22 +101,6 @@ def memory(available_bytes: int | None) -> Check:
     if available_bytes < _LOW_MEMORY_BYTES:
         return warn("memory", found, "close other programs; GPT-2 small needs about 2 GiB to train")
     return ok("memory", found)
-
-
-def available_memory() -> int | None:
-    """Bytes this process may still take: what the system has, or a container's limit leaves, if less."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-        kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
-        return None
-    free = kilobytes * 1024
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8").strip()
-        used = Path("/sys/fs/cgroup/memory.current").read_text(encoding="utf-8").strip()
-        return min(free, int(limit) - int(used)) if limit != "max" else free
-    except (OSError, ValueError):
-        return free
 
 
 def _build(torch: ModuleType) -> Check:

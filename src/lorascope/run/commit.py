@@ -12,14 +12,15 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lorascope.errors import RunError, explain
 
 MANIFEST = "MANIFEST.json"
-_STAGED, _OLD = ".tmp-", ".old-"
+_SCHEMA = 1
+_STAGED, _OLD, _GONE = ".tmp-", ".old-", ".gone-"
 _DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}
 
 
@@ -41,7 +42,7 @@ def committed_folder(target: Path, *, replace: bool = False, manifest: bool = Tr
             permission).
     """
     with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         staged = _hidden(_STAGED, target)
         staged.mkdir()
     try:
@@ -58,12 +59,12 @@ def _finish(staged: Path, target: Path, *, replace: bool, manifest: bool) -> Non
     mode = 0o666 & ~_umask()
     for path in files:
         path.chmod(mode)  # safetensors writes 0600, which another user could not read
-        _flush(path)
+        flush(path)
     if manifest:
         entries = {path.relative_to(staged).as_posix(): _entry(path) for path in files}
-        _write_flushed(staged / MANIFEST, json.dumps({"schema": 1, "files": entries}, indent=1) + "\n")
+        _write_flushed(staged / MANIFEST, json.dumps({"schema": _SCHEMA, "files": entries}, indent=1) + "\n")
     for folder in [staged, *(path for path in staged.rglob("*") if path.is_dir())]:
-        _flush(folder)
+        flush(folder)
     if target.exists() and not replace:
         raise RunError(
             explain(
@@ -73,12 +74,34 @@ def _finish(staged: Path, target: Path, *, replace: bool, manifest: bool) -> Non
                 fix="choose another place, or add --overwrite",
             )
         )
+    _exchange(staged, target)
+
+
+def _exchange(staged: Path, target: Path) -> None:
+    """Give a staged folder its name; what had the name before goes."""
     old = _hidden(_OLD, target)
     if target.exists():  # a kill between the two renames is mended by remove_leftovers
         target.rename(old)
-    staged.rename(target)
-    _flush(target.parent)
+    try:
+        staged.rename(target)
+    except BaseException:  # the disk refuses, or somebody pressed Ctrl-C twice
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise
+    flush(target.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder so that it is never seen half there: it loses its name before its first file.
+
+    Raises:
+        RunError: The disk refuses.
+    """
+    gone = _hidden(_GONE, path)
+    with disk_errors(path):
+        path.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)  # what is left is a leftover
 
 
 def make_folder(path: Path) -> None:
@@ -88,7 +111,14 @@ def make_folder(path: Path) -> None:
         RunError: The disk refuses.
     """
     with disk_errors(path):
+        made = [path, *path.parents][: _num_missing(path)]
         path.mkdir(parents=True, exist_ok=True)
+        for folder in made:
+            flush(folder.parent)  # else a power cut could take the folder and all that is on disk in it
+
+
+def _num_missing(path: Path) -> int:
+    return next((n for n, folder in enumerate([path, *path.parents]) if folder.exists()), 0)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -112,12 +142,12 @@ def write_text(path: Path, text: str) -> None:
         RunError: The disk refuses.
     """
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         staged = _hidden(_STAGED, path)
         try:
             _write_flushed(staged, text)
             staged.replace(path)
-            _flush(path.parent)
+            flush(path.parent)
         finally:
             staged.unlink(missing_ok=True)
 
@@ -140,19 +170,39 @@ def verify_folder(folder: Path) -> None:
         )
 
 
-def folder_problem(folder: Path) -> str | None:
-    """Say what is wrong with a committed folder, or None when it is as it was committed."""
+def folder_problem(folder: Path, needs: Collection[str] = ()) -> str | None:
+    """Say what is wrong with a committed folder, or None when it is as it was committed.
+
+    Args:
+        folder: The folder.
+        needs: Files that it must have, whatever its manifest says.
+    """
     try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = manifest["files"]
         expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
+        if manifest["schema"] != _SCHEMA:
+            raise ValueError(manifest["schema"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} is missing or unreadable"
+    for name in needs:
+        if name not in expected:
+            return f"{name} is missing in {MANIFEST}"
     for name, (num_bytes, sha256) in expected.items():
-        path = folder / name
+        problem = _file_problem(folder / name, num_bytes, sha256)
+        if problem:
+            return f"{name} {problem}"
+    return None
+
+
+def _file_problem(path: Path, num_bytes: int, sha256: str) -> str | None:
+    try:
         if not path.is_file():
-            return f"{name} is missing"
+            return "is missing"
         if path.stat().st_size != num_bytes or sha256_of(path) != sha256:
-            return f"{name} was changed after it was written"
+            return "was changed after it was written"
+    except OSError as error:  # no permission, or the disk fails
+        return f"cannot be read: {error.strerror or error}"
     return None
 
 
@@ -181,7 +231,7 @@ def remove_leftovers(parent: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-_LEFTOVER = re.compile(r"(?P<kind>\.tmp-|\.old-)(?P<name>.+)-(?P<pid>[0-9]+)-[0-9a-f]{8}")
+_LEFTOVER = re.compile(r"(?P<kind>\.tmp-|\.old-|\.gone-)(?P<name>.+)-(?P<pid>[0-9]+)-[0-9a-f]{8}")
 
 
 def _hidden(kind: str, target: Path) -> Path:
@@ -225,7 +275,8 @@ def _write_flushed(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Put a file on disk, or a folder's names: a new file outlives a power cut only if its name does too."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -238,14 +289,29 @@ def disk_errors(target: Path, *, only: Container[int] | None = None) -> Iterator
     """Turn what the operating system refuses into our error; `only` limits it to some error numbers."""
     try:
         yield
-    except OSError as error:
-        if only is not None and error.errno not in only:
+    except Exception as error:
+        number = _error_number(error)
+        if not isinstance(error, OSError) and number is None:
             raise
+        if only is not None and number not in only:
+            raise
+        said = os.strerror(number) if number is not None else str(error)
         raise RunError(
             explain(
-                f'"{target}" cannot be written: {error.strerror or error}',
+                f'"{target}" cannot be written: {said}',
                 where=str(target),
                 why="the disk is full or read-only, the permission is missing, or a file stands in the way",
                 fix="free space or choose another --out; nothing that was there before has changed",
             )
         ) from error
+
+
+def _error_number(error: Exception) -> int | None:
+    """The operating system's number of an error, also where safetensors or tokenizers report it in words."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = _RUST_ERROR.search(str(error))
+    return int(found[1]) if found else None
+
+
+_RUST_ERROR = re.compile(r"\(os error ([0-9]+)\)")

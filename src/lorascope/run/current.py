@@ -84,6 +84,22 @@ def store_sections(run: RunFolder, recipe: Recipe, *sections: str) -> None:
     write_json(run.config, {**stored, **{section: values[section] for section in sections}})
 
 
+def store_resolved(run: RunFolder, stage: str) -> None:
+    """Write what a stage came to into config.json, once that is on record.
+
+    In the other order a kill between the two would leave settings in config.json that nobody asked for, and
+    the stage could not be gone on with: it was started with others.
+
+    Args:
+        run: The run.
+        stage: Finished and recorded.
+    """
+    stored = _stored(run)
+    values = {**stored, **stage_record(run, stage)["resolved"]}
+    if values != stored:
+        write_json(run.config, values)
+
+
 def later_sections(run: RunFolder) -> dict[str, Any]:
     """Settings of the stages after prepare, so that preparing a run again leaves them as they are.
 

@@ -67,7 +67,7 @@ FOREIGN_NAMES: dict[str, str] = {
     "completion_only_loss": "nothing: the prompt is never a target",
     "assistant_only_loss": "nothing: the prompt is never a target",
     "random_seed": "seed",
-    "optim": "nothing: AdamW is used",
+    "optim": "train.optimizer: adamw | adamw_8bit | paged_adamw | paged_adamw_8bit",
     "load_in_4bit": "nothing yet: quantised base models are not supported in this version",
     "load_in_8bit": "nothing yet: quantised base models are not supported in this version",
 }

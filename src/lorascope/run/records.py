@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lorascope.errors import RunError, explain
-from lorascope.run.commit import disk_errors, write_text
+from lorascope.run.commit import disk_errors, flush, write_text
 from lorascope.run.folder import how_to_mend
 
 
@@ -97,9 +97,12 @@ def append_line(path: Path, record: Any) -> None:
     with disk_errors(path), path.open("a+b") as file:
         if file.tell() and not _ends_a_line(file):
             line = "\n" + line  # a kill tore the last line; the new one must not be glued to it
+        is_new = not file.tell()
         file.write(line.encode())
         file.flush()
         os.fsync(file.fileno())
+        if is_new:
+            flush(path.parent)
 
 
 def _line(record: Any) -> str:

@@ -82,7 +82,7 @@ class TrainSection(Section):
 
     row_tokens: Auto | PositiveInt = "auto"
     """Token budget of one forward and backward pass, padding included. `auto` is 4,096, or 16,384 on an
-    accelerator; an example longer than the budget gets a pass of its own."""
+    accelerator, less where memory is short; an example longer than the budget gets a pass of its own."""
 
     packing: Auto | Literal[False] = "auto"
     """Lay the examples of a step side by side without padding, each for itself. `auto` does wherever the
@@ -94,6 +94,10 @@ class TrainSection(Section):
 
     learning_rate: Annotated[float, Field(gt=0, le=1e30)] = 2e-4
     """Peak learning rate of AdamW."""
+
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw", "paged_adamw_8bit"] = "adamw"
+    """AdamW in float32, or bitsandbytes' with moments in 8 bits, in pages that may leave the GPU, or both.
+    Moments of an adapter are small: it pays where its rank is high."""
 
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """Shape of the learning rate after warmup; cosine and linear end at 0."""
@@ -111,8 +115,9 @@ class TrainSection(Section):
     """Of the frozen weights and the forward pass; the adapter itself is always float32. `auto` is bf16 where
     the hardware has it, else float32; fp16 (with loss scaling) only on CUDA and only when asked for."""
 
-    checkpoint_activations: bool = False
-    """Recompute activations in the backward pass: about a third slower, far less memory."""
+    checkpoint_activations: Auto | bool = "auto"
+    """Recompute activations in the backward pass: about a third slower, far less memory. `auto` does only
+    where rows cannot be made short enough for the memory that is left."""
 
     eval_steps: Auto | PositiveInt = "auto"
     """Steps between evaluations of the train probe and the validation split. `auto` is about 20 evaluations,
@@ -122,10 +127,10 @@ class TrainSection(Section):
     """Examples of each set in an evaluation during training; the last one uses all."""
 
     save_steps: Auto | PositiveInt = "auto"
-    """Steps between checkpoints; `auto` saves before every evaluation."""
+    """Steps between checkpoints; each evaluation has one before it in any case, and `auto` adds none."""
 
     keep_checkpoints: PositiveInt = 2
-    """Checkpoints kept; older ones go once a newer one is safely on disk."""
+    """Checkpoints kept; older ones go once so many newer ones are on disk, whole."""
 
 
 class EvalSection(Section):

@@ -5,7 +5,7 @@ of examples and the dropout of a step are functions of the seed and the step.
 """
 
 import json
-import shutil
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,9 @@ import torch
 
 from lorascope.errors import RunError, explain
 from lorascope.lm.adapter import refuse_non_finite
-from lorascope.run.commit import committed_folder, folder_problem, write_json
+from lorascope.run.commit import committed_folder, folder_problem, remove_folder, write_json
+
+_ADAPTER, _OPTIMIZER, _STATE = "adapter.safetensors", "optimizer.safetensors", "state.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,9 @@ class TrainState:
         best_step: Its step.
         settings: Everything that decides the training; a resumed run must have the same.
         scaler: State of the fp16 loss scaler, empty otherwise.
+        row_tokens: Token budget of a pass: what memory has made of what was asked for. A resumed training
+            takes it, because rows laid out differently would drop other values.
+        recompute: Whether activations were computed again in the backward pass.
     """
 
     step: int
@@ -35,6 +40,8 @@ class TrainState:
     best_step: int | None
     settings: Mapping[str, Any]
     scaler: Mapping[str, float]
+    row_tokens: int | None = None
+    recompute: bool = False
 
 
 def checkpoint_name(step: int) -> str:
@@ -55,7 +62,7 @@ def save_checkpoint(
     *,
     keep: int,
 ) -> None:
-    """Commit a checkpoint, then remove the oldest ones beyond `keep`.
+    """Commit a checkpoint, then remove those older than the newest `keep` whole ones.
 
     Args:
         folder: train/checkpoints.
@@ -74,13 +81,25 @@ def save_checkpoint(
     refuse_non_finite({**tensors, **moments}, where=f"checkpoint of step {state.step}")
     target = folder / checkpoint_name(state.step)
     with committed_folder(target, replace=True) as staged:
-        save_file(
-            {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, staged / "adapter.safetensors"
-        )
-        save_file({k: v.cpu().contiguous() for k, v in moments.items()}, staged / "optimizer.safetensors")
-        write_json(staged / "state.json", asdict(state))
-    for old in committed_steps(folder)[:-keep]:
-        shutil.rmtree(old)
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, staged / _ADAPTER)
+        # Copies, since tensors of 8-bit moments share their table of values, which safetensors refuses.
+        save_file({k: v.cpu().clone().contiguous() for k, v in moments.items()}, staged / _OPTIMIZER)
+        write_json(staged / _STATE, asdict(state))
+    _rotate(folder, state.step, keep)
+
+
+def _rotate(folder: Path, step: int, keep: int) -> None:
+    """Remove checkpoints older than the newest `keep` whole ones up to a step.
+
+    A damaged one does not count, or it would push out the one that a training goes on from. One of a later
+    step is damaged, else the training would have gone on from there; it is replaced when that step comes.
+    """
+    num_whole = 0
+    for path in reversed(committed_steps(folder)):
+        if num_whole >= keep:
+            remove_folder(path)
+        elif step_of(path) <= step and checkpoint_problem(path) is None:
+            num_whole += 1
 
 
 def _moments(
@@ -104,16 +123,29 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
     """
     passed_over: list[str] = []
     for path in reversed(committed_steps(folder)):
-        problem = folder_problem(path)
+        problem = checkpoint_problem(path)
         if problem is None:
             return path, passed_over
         passed_over.append(f"the checkpoint of step {step_of(path)} is passed over: {problem}")
     return None, passed_over
 
 
+def checkpoint_problem(path: Path) -> str | None:
+    """Say what is wrong with a checkpoint, or None when it is whole and that of its folder's step."""
+    problem = folder_problem(path, needs=(_ADAPTER, _OPTIMIZER, _STATE))
+    if problem:
+        return problem
+    try:
+        step = _read_state(path).step
+    except (OSError, ValueError, TypeError) as error:  # its hash is right: another version wrote it so
+        return f"{_STATE} cannot be understood: {error}"
+    return None if step == step_of(path) else f"{_STATE} is that of step {step}"
+
+
 def committed_steps(folder: Path) -> list[Path]:
-    """Checkpoints of a folder from old to new, whole or damaged."""
-    return sorted(folder.glob("step-*")) if folder.is_dir() else []
+    """Checkpoints of a folder from old to new, whole or damaged; what is named otherwise is not ours."""
+    found = folder.glob("step-*") if folder.is_dir() else []
+    return sorted(path for path in found if re.fullmatch(r"step-[0-9]{8,}", path.name))
 
 
 def load_checkpoint(
@@ -131,27 +163,67 @@ def load_checkpoint(
         settings: What decides this training; must be what decided the checkpoint's.
 
     Raises:
-        RunError: The checkpoint belongs to other settings, or to another adapter.
+        RunError: The checkpoint is damaged, or belongs to other settings or to another adapter.
+        NumericsError: A weight or moment is not finite. Whatever is raised, nothing was overwritten.
     """
     from safetensors.torch import load_file
 
-    values = json.loads((path / "state.json").read_text(encoding="utf-8"))
-    state = TrainState(**values)
+    problem = checkpoint_problem(path)
+    if problem:
+        raise _damaged(path, problem)
+    state = _read_state(path)
     changes = changed(state.settings, settings)
     if changes:
         raise _foreign(path, f"not what it was started with: {'; '.join(changes)}")
-    stored = load_file(path / "adapter.safetensors")
-    if {k: v.shape for k, v in stored.items()} != {k: v.shape for k, v in tensors.items()}:
+    stored = load_file(path / _ADAPTER)
+    if _layout(stored) != _layout(tensors):
         raise _foreign(path, "its tensors are not those of this adapter")
-    moments = load_file(path / "optimizer.safetensors")
+    moments = load_file(path / _OPTIMIZER)
+    entries = _by_tensor(path, moments, tensors)
+    refuse_non_finite({**stored, **moments}, where=str(path))
     with torch.no_grad():
         for name, parameter in tensors.items():
             parameter.copy_(stored[name])
-            entries = {k.split("::")[1]: v for k, v in moments.items() if k.split("::")[0] == name}
             optimizer.state[parameter] = {
-                key: value if key == "step" else value.to(parameter.device) for key, value in entries.items()
+                key: _count(optimizer, value) if key == "step" else value.to(parameter.device)
+                for key, value in entries[name].items()
             }
     return state
+
+
+def _count(optimizer: torch.optim.Optimizer, value: torch.Tensor) -> torch.Tensor | int:
+    """The steps an optimizer has done, as it keeps them itself: a tensor in torch, a number elsewhere."""
+    return value if isinstance(optimizer, torch.optim.AdamW) else int(value)
+
+
+def _read_state(path: Path) -> TrainState:
+    return TrainState(**json.loads((path / _STATE).read_text(encoding="utf-8")))
+
+
+def _layout(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def _by_tensor(
+    path: Path, moments: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]
+) -> dict[str, dict[str, torch.Tensor]]:
+    """Sort moments by the tensor they belong to; tensors of the same size must have the same ones.
+
+    Of different sizes not always: 8-bit optimizers keep small tensors in 32 bits.
+    """
+    entries: dict[str, dict[str, torch.Tensor]] = {name: {} for name in tensors}
+    for full_name, value in moments.items():
+        name, _, key = full_name.partition("::")
+        if name not in entries:
+            raise _foreign(path, f"its optimizer holds {full_name}, which is no tensor of this adapter")
+        entries[name][key] = value
+    kinds: dict[int, set[frozenset[str]]] = {}
+    for name, found in entries.items():
+        kinds.setdefault(tensors[name].numel(), set()).add(frozenset(found))
+    stepped = {"step" in found for found in entries.values()}
+    if len(stepped) > 1 or any(len(kind) > 1 for kind in kinds.values()):
+        raise _foreign(path, "its optimizer lacks a part of some tensors")
+    return entries
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any], lead: str = "") -> list[str]:
@@ -168,6 +240,17 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any], lead: str = "") -
 
 def _short(value: Any) -> str:
     return value[:12] if isinstance(value, str) and len(value) == 64 else json.dumps(value)
+
+
+def _damaged(path: Path, problem: str) -> RunError:
+    return RunError(
+        explain(
+            f"the checkpoint of step {step_of(path)} is damaged: {problem}",
+            where=str(path),
+            why="its files are not those that were committed: a training from them would be silently wrong",
+            fix="restore it from a copy; --resume passes over a damaged one and goes on from the one before",
+        )
+    )
 
 
 def _foreign(path: Path, why: str) -> RunError:

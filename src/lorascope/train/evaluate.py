@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from lorascope.metrics.uncertainty import ratio_interval
 from lorascope.run.dataset import Example
 from lorascope.run.records import EvalRecord, SetScore
 from lorascope.train.ranks import Ranks
+from lorascope.train.signals import Interrupted, StopRequest
 
 _LEAST, _MOST, _SHARE = 5, 20, 0.10
 # A forward pass costs about half a LoRA step: 2N of 4N FLOP per token, since frozen weights get no gradient.
@@ -93,6 +94,7 @@ def evaluate(
     row_tokens: int,
     ranks: Ranks,
     route: Route = "auto",
+    request: StopRequest | None = None,
 ) -> EvalRecord:
     """Score both sets.
 
@@ -107,10 +109,13 @@ def evaluate(
         row_tokens: Token budget of a forward pass.
         ranks: The processes to share the work with.
         route: "padded" for the plain path, as in the training's own steps.
+        request: Looked at after each forward pass.
 
     Raises:
         NumericsError: A loss is not finite.
+        Interrupted: A signal came to one of the processes.
     """
+    request = request or StopRequest()
     started = time.monotonic()
     scores: list[SetScore | None] = []
     for name, examples in (("train probe", sets.probe), ("validation", sets.validation)):
@@ -118,8 +123,18 @@ def evaluate(
         if not chosen:
             scores.append(None)
             continue
-        mine = ranks.mine(chosen)
-        own = score_examples(model, mine, pad_id=pad_id, row_tokens=row_tokens, route=route)
+        with contextlib.suppress(_Asked):  # the others must learn of it before this one leaves
+            own = score_examples(
+                model,
+                ranks.mine(chosen),
+                pad_id=pad_id,
+                row_tokens=row_tokens,
+                route=route,
+                advance=_looking(request),
+            )
+        signal = ranks.largest(request.number or 0)
+        if signal:
+            raise Interrupted(signal, step)
         pairs = ranks.gather(list(zip(own.nll_sum_N.tolist(), own.num_tokens_N.tolist(), strict=True)))
         score = _set_score(pairs, name=name, step=step)
         scores.append(replace(score, by_source=_by_source(score, chosen, sets.sources)))
@@ -135,6 +150,20 @@ def evaluate(
         seconds=round(time.monotonic() - started, 3),
         vocabulary_size=model.config.get_text_config().vocab_size,
     )
+
+
+class _Asked(Exception):
+    """A signal came to this process during an evaluation."""
+
+
+def _looking(request: StopRequest) -> Callable[[int], None]:
+    """What to call after each forward pass: it ends the scoring once a signal has come."""
+
+    def look(_done: int) -> None:
+        if request.number is not None:
+            raise _Asked
+
+    return look
 
 
 def _set_score(pairs: Sequence[tuple[float, int]], *, name: str, step: int) -> SetScore:

@@ -1,10 +1,9 @@
 """What lets a training stop at any moment and go on: room, commits, going back, the record of a failure."""
 
-import shutil
 from typing import Any
 
 from lorascope.errors import NumericsError, RunError, explain
-from lorascope.run.commit import remove_leftovers, write_json
+from lorascope.run.commit import make_folder, remove_folder, remove_leftovers, write_json
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import Observer
 from lorascope.run.provenance import Overwrite
@@ -31,6 +30,10 @@ def make_room(
         RunError: An unfinished training is there, and neither `overwrite` nor `resume` says what to do.
     """
     folder = run.stage("train")
+    if ranks.writes:  # first: a kill may have taken a checkpoint's name while it was being replaced
+        for parent in (run.path, folder, run.checkpoints):
+            remove_leftovers(parent)
+    ranks.wait()
     steps = committed_steps(run.checkpoints)
     if steps and not (overwrite or resume):
         raise RunError(
@@ -56,10 +59,8 @@ def make_room(
     ranks.wait()  # every process has looked before one of them changes anything
     if ranks.writes:
         if folder.exists() and checkpoint is None:
-            shutil.rmtree(folder)
-        run.checkpoints.mkdir(parents=True, exist_ok=True)
-        for parent in (folder, run.checkpoints):
-            remove_leftovers(parent)
+            remove_folder(folder)
+        make_folder(run.checkpoints)
     ranks.wait()
 
 
@@ -71,15 +72,21 @@ def commit_step(training: Training) -> None:
 
 
 def _write(training: Training) -> None:
+    """Save the state, unless it is the one that this training went on from, or has just saved."""
+    if training.done == training.saved:
+        return
     state = TrainState(
         step=training.done,
         best_loss=training.best_loss,
         best_step=training.best_step,
         settings=training.identity,
         scaler={key: float(value) for key, value in training.trainee.scaler.state_dict().items()},
+        row_tokens=training.trainee.row_tokens,
+        recompute=bool(training.trainee.recompute),
     )
     keep = training.recipe.train.keep_checkpoints
     save_checkpoint(training.run.checkpoints, state, training.tensors, training.trainee.optimizer, keep=keep)
+    training.saved = training.done
 
 
 def go_back(training: Training) -> None:
@@ -90,7 +97,9 @@ def go_back(training: Training) -> None:
     state = load_checkpoint(path, training.tensors, training.trainee.optimizer, training.identity)
     if state.scaler:
         training.trainee.scaler.load_state_dict(dict(state.scaler))
+    training.trainee.lay_out(state.row_tokens, state.recompute)
     training.done, training.best_loss, training.best_step = state.step, state.best_loss, state.best_step
+    training.saved = state.step
     evals = [record for record in read_evals(training.run.evals) if record.step <= state.step]
     training.evaluated = {record.step for record in evals}
     for record in evals:
@@ -98,6 +107,9 @@ def go_back(training: Training) -> None:
     training.ranks.wait()  # every process has read the logs before one of them rewrites them
     if training.ranks.writes:
         steps = [record for record in read_steps(training.run.steps) if record.step <= state.step]
+        lost = state.step - len({record.step for record in steps})
+        if lost:  # each line was on disk before its step was committed
+            training.observer.note(f"note: {training.run.steps} was damaged: {lost} of its steps are missing")
         rewrite_lines(training.run.steps, steps)
         rewrite_lines(training.run.evals, evals)
     training.observer.note(f"resuming after step {state.step} of {training.plan.num_steps}")
@@ -114,7 +126,7 @@ def record_failure(training: Training, error: NumericsError) -> None:
     if training.done:
         try:
             _write(training)
-        except NumericsError as refused:  # such weights are not saved; older commits are still there
+        except (NumericsError, RunError) as refused:  # weights like these, or a full disk: older commits stay
             training.observer.note(f"step {training.done} is not saved: {refused.message.splitlines()[0]}")
     saved, _ = newest_checkpoint(training.run.checkpoints)
     failure: dict[str, Any] = {
@@ -125,4 +137,7 @@ def record_failure(training: Training, error: NumericsError) -> None:
         "learning_rate": training.trainee.optimizer.param_groups[0]["lr"],
         "loss_scale": training.trainee.scaler.state_dict().get("scale"),
     }
-    write_json(training.run.train_failure, failure)
+    try:
+        write_json(training.run.train_failure, failure)
+    except RunError as refused:  # what stopped the training is worth more than this file
+        training.observer.note(refused.message.splitlines()[0])

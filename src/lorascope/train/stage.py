@@ -9,7 +9,7 @@ from lorascope.errors import NumericsError, RunError, command, explain
 from lorascope.lm.adapter import save_adapter
 from lorascope.lm.fingerprint import base_identity
 from lorascope.run.commit import committed_folder, verify_folder
-from lorascope.run.current import store_sections
+from lorascope.run.current import store_resolved, store_sections
 from lorascope.run.dataset import Example, content_hash, load_examples, load_splits
 from lorascope.run.folder import RunFolder, require
 from lorascope.run.lineage import prepared_data
@@ -19,7 +19,9 @@ from lorascope.run.provenance import Overwrite, StageClock, StageInputs, is_up_t
 from lorascope.run.recipe import recipe_values
 from lorascope.run.records import StepRecord, append_line, read_json
 from lorascope.run.sections import Recipe
+from lorascope.train.disk import refuse_full_disk
 from lorascope.train.evaluate import evaluate
+from lorascope.train.finite import refuse_broken_update
 from lorascope.train.memory import out_of_memory_told
 from lorascope.train.ranks import join_ranks
 from lorascope.train.resume import commit_step, go_back, make_room, record_failure
@@ -99,22 +101,26 @@ def train_splits(
     observer = observer if ranks.writes else SILENT
     if is_finished(run, inputs, overwrite=overwrite):
         observer.note("train is up to date")
+        if ranks.writes:
+            store_resolved(run, "train")  # where a kill came before it
         return read_json(run.train_summary)
-    with only_writer(run) if ranks.writes else contextlib.nullcontext():
+    with only_writer(run) if ranks.writes else contextlib.nullcontext(), stop_requests() as request:
         make_room(run, overwrite=overwrite, resume=resume, ranks=ranks, observer=observer)
         with out_of_memory_told(run):
             training = build_training(run, recipe, splits, inputs, ranks, observer)
+        refuse_full_disk(training)
         if resume:
             go_back(training)  # refuses settings that the checkpoint was not made with
         if ranks.writes:  # now that they are known to work; --resume alone goes on with what was asked for
             store_sections(run, recipe, "base", "seed", "lora", "train")
-        with stop_requests() as request:
-            try:
-                with out_of_memory_told(run):
-                    _loop(training, request)
-            except NumericsError as error:
-                record_failure(training, error)
-                raise
+        request.hold()
+        try:
+            with out_of_memory_told(run):
+                _loop(training, request)
+        except NumericsError as error:
+            record_failure(training, error)
+            raise
+        request.release(training.done)
         return finish(training, inputs, clock)
 
 
@@ -174,14 +180,17 @@ def _refuse_unchecked(run: RunFolder, dataset: str) -> None:
 
 
 def _loop(training: Training, request: StopRequest) -> None:
-    """Train to the last step: step, log, save, evaluate; in this order an evaluation can lose nothing."""
+    """Train to the last step: step, log, save, evaluate; in this order an evaluation can lose nothing.
+
+    A signal is looked at after each step, once it is saved, and within evaluations.
+    """
     section, plan = training.recipe.train, training.plan
     if (
         training.done < plan.num_steps
         and training.done % int(section.eval_steps) == 0
         and (training.done not in training.evaluated)
     ):
-        _evaluate(training)  # the base model, or what a kill between saving and evaluating left out
+        _evaluate(training, request)  # the base model, or what a kill after saving left out
     with training.observer.task("training", plan.num_steps, "steps", already=training.done) as advance:
         while training.done < plan.num_steps:
             started = time.monotonic()
@@ -196,21 +205,24 @@ def _loop(training: Training, request: StopRequest) -> None:
             examples = [training.train[index] for index in plan.indices(step)]
             seed = training.recipe.seed * _SEED_STRIDE + step
             result = optimizer_step(training.trainee, examples, rate=rate, seed=seed)
+            refuse_broken_update(training.trainee, examples)
             training.done = step
+            for change in result.retries:
+                training.observer.note(f"step {step} ran out of memory and was tried again: {change}")
             _log_step(training, result, rate, len(examples), time.monotonic() - started)
             advance(1)
             last = step == plan.num_steps
             due = last or step % int(section.eval_steps) == 0
             signal = training.ranks.largest(request.number or 0)
-            if last or step % int(section.save_steps) == 0 or signal:
+            if due or step % int(section.save_steps) == 0 or signal:
                 commit_step(training)
-            if signal and not last:
+            if signal:
                 raise Interrupted(signal, step)
             if due and not last:
-                _evaluate(training)
+                _evaluate(training, request)
     _commit_adapter(training, training.run.adapter)
     if plan.num_steps not in training.evaluated:
-        _evaluate(training, full=True)
+        _evaluate(training, request, full=True)
 
 
 def _log_step(training: Training, result: StepResult, rate: float, num_examples: int, seconds: float) -> None:
@@ -230,7 +242,7 @@ def _log_step(training: Training, result: StepResult, rate: float, num_examples:
         training.observer.step(record)
 
 
-def _evaluate(training: Training, *, full: bool = False) -> None:
+def _evaluate(training: Training, request: StopRequest, *, full: bool = False) -> None:
     """Score both sets, log it, and keep the adapter if it is the best so far."""
     trainee = training.trainee
     record = evaluate(
@@ -243,6 +255,7 @@ def _evaluate(training: Training, *, full: bool = False) -> None:
         pad_id=trainee.pad_id,
         row_tokens=trainee.row_tokens,
         ranks=training.ranks,
+        request=request,
     )
     training.evaluated.add(training.done)
     better = training.note_best(record)

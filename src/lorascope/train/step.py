@@ -3,43 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
+from lorascope.engine.memory import is_out_of_memory
 from lorascope.errors import NumericsError, explain
-from lorascope.lm.passes import Route, passes
+from lorascope.lm.passes import passes
+from lorascope.lm.recompute import recompute_activations
 from lorascope.run.dataset import Example
-from lorascope.train.ranks import Ranks
-
-
-@dataclass(slots=True, kw_only=True)
-class Trainee:
-    """What is being trained.
-
-    Attributes:
-        model: The PEFT model, in training mode.
-        parameters: Its trainable parameters.
-        optimizer: Over them.
-        scaler: Scales the loss in fp16; disabled otherwise.
-        pad_id: To pad with.
-        row_tokens: Token budget of one forward and backward pass.
-        max_grad_norm: Clip to this length; None does not.
-        ranks: The processes that train together.
-        route: "auto" for packed rows where the model runs them, "padded" for the plain path.
-        share: Whether prefixes that examples have in common may be computed once.
-    """
-
-    model: Any
-    parameters: list[torch.nn.Parameter]
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    pad_id: int
-    row_tokens: int
-    max_grad_norm: float | None
-    ranks: Ranks
-    route: Route = "auto"
-    share: bool = True
+from lorascope.train.memory import shorter_rows
+from lorascope.train.trainee import Trainee
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +24,14 @@ class StepResult:
         target_tokens: Tokens it is the mean of.
         grad_norm: Length of the gradient before clipping; None when fp16 overflowed and the step was skipped.
         why: Why `grad_norm` is None.
+        retries: What was changed before each further try, where memory ran out; this rank's own.
     """
 
     loss: float
     target_tokens: int
     grad_norm: float | None
     why: str | None = None
+    retries: tuple[str, ...] = ()
 
 
 def optimizer_step(trainee: Trainee, examples: Sequence[Example], *, rate: float, seed: int) -> StepResult:
@@ -65,7 +40,8 @@ def optimizer_step(trainee: Trainee, examples: Sequence[Example], *, rate: float
         loss = sum over all target tokens of all examples of nll / number of those tokens
 
     The number is known before the first pass, so each pass backpropagates its own sum over it: how examples
-    are grouped into passes or dealt to ranks changes nothing but rounding.
+    are grouped into passes or dealt to ranks changes nothing but rounding. So where memory runs out the same
+    step is tried again in shorter rows.
 
     Args:
         trainee: What to train.
@@ -80,8 +56,7 @@ def optimizer_step(trainee: Trainee, examples: Sequence[Example], *, rate: float
     trainee.optimizer.zero_grad(set_to_none=True)
     for group in trainee.optimizer.param_groups:
         group["lr"] = rate
-    torch.manual_seed(seed * trainee.ranks.world + trainee.ranks.rank)
-    nll_sum = _backward(trainee, trainee.ranks.mine(examples), target_tokens)
+    nll_sum, retries = _backward(trainee, trainee.ranks.mine(examples), target_tokens, seed)
     for parameter in trainee.parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
@@ -98,14 +73,40 @@ def optimizer_step(trainee: Trainee, examples: Sequence[Example], *, rate: float
         target_tokens=target_tokens,
         grad_norm=None if overflowed else norm,
         why="fp16 overflow: step skipped, loss scale lowered" if overflowed else None,
+        retries=retries,
     )
 
 
-def _backward(trainee: Trainee, examples: Sequence[Example], target_tokens: int) -> float:
-    """Accumulate the gradient of this rank's examples; return the summed nats of all ranks."""
+def _backward(
+    trainee: Trainee, examples: Sequence[Example], target_tokens: int, seed: int
+) -> tuple[float, tuple[str, ...]]:
+    """Accumulate the gradient of this rank's examples; the summed nats of all ranks, and its own retries."""
+    retries: list[str] = []
+    while True:
+        torch.manual_seed(seed * trainee.ranks.world + trainee.ranks.rank)
+        try:
+            total, suspects = _own_backward(trainee, examples, target_tokens)
+            break
+        except (MemoryError, RuntimeError) as error:
+            changed = _take_less(trainee, examples) if is_out_of_memory(error) else None
+            if changed is None:
+                raise
+            retries.append(changed)
+        trainee.optimizer.zero_grad(set_to_none=True)  # no longer in the handler, which holds the pass
+        if trainee.parameters[0].is_cuda:
+            torch.cuda.empty_cache()
+    trainee.ranks.sum_([total])
+    if not torch.isfinite(total):  # on every process, also where its own rows were fine
+        raise _not_finite("the loss", trainee.ranks.collect(suspects))
+    return float(total), tuple(retries)
+
+
+def _own_backward(
+    trainee: Trainee, examples: Sequence[Example], target_tokens: int
+) -> tuple[torch.Tensor, list[str]]:
+    """The same for this rank alone; with the ids of a pass whose loss is not finite, after which it stops."""
     device = trainee.parameters[0].device
     total = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
-    suspects: list[str] = []
     for losses in passes(
         trainee.model,
         examples,
@@ -117,13 +118,22 @@ def _backward(trainee: Trainee, examples: Sequence[Example], target_tokens: int)
         nll_sum = losses.nll_S.sum()
         total += losses.nll_S.detach().to(total.dtype).sum()
         if not torch.isfinite(nll_sum):
-            suspects = [examples[place].example_id for place in losses.examples]
-            break
+            return total, [examples[place].example_id for place in losses.examples]
         trainee.scaler.scale(nll_sum / target_tokens).backward()  # type: ignore[no-untyped-call]
-    trainee.ranks.sum_([total])
-    if not torch.isfinite(total):  # on every process, also where its own rows were fine
-        raise _not_finite("the loss", trainee.ranks.collect(suspects))
-    return float(total)
+    return total, []
+
+
+def _take_less(trainee: Trainee, examples: Sequence[Example]) -> str | None:
+    """Let the next try take less memory; say how, or None where nothing is left to change."""
+    shorter = shorter_rows(trainee.row_tokens, examples)
+    if shorter is not None:
+        trainee.row_tokens = shorter
+        return f"rows of {shorter:,} tokens"
+    if trainee.recompute is None:
+        recompute_activations(trainee.model)
+        trainee.recompute = True
+        return "activations computed again in the backward pass"
+    return None
 
 
 class NonFiniteStep(NumericsError):

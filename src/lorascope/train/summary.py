@@ -3,7 +3,7 @@
 from typing import Any
 
 from lorascope.run.commit import write_json
-from lorascope.run.current import store_sections
+from lorascope.run.current import store_resolved
 from lorascope.run.provenance import StageClock, StageInputs, record_stage
 from lorascope.run.recipe import recipe_values
 from lorascope.run.records import EvalRecord, read_evals, read_steps
@@ -53,7 +53,6 @@ def finish(training: Training, inputs: StageInputs, clock: StageClock) -> dict[s
     if training.ranks.writes:
         write_json(training.run.train_summary, summary)
         training.run.train_failure.unlink(missing_ok=True)
-        store_sections(training.run, training.recipe, "base", "seed", "lora", "train")
         values = recipe_values(training.recipe)
         resolved = {
             "base": values["base"],
@@ -63,6 +62,7 @@ def finish(training: Training, inputs: StageInputs, clock: StageClock) -> dict[s
         }
         facts = {"base_sha256": training.identity["base_sha256"], "precision": training.precision.name}
         record_stage(training.run, inputs, resolved=resolved, clock=clock, facts=facts)
+        store_resolved(training.run, "train")
     training.ranks.wait()
     return summary
 

@@ -1,5 +1,6 @@
 """Everything a training needs, loaded and settled before its first step."""
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,12 +9,9 @@ import torch
 from lorascope.engine.precision import Precision, choose_device, choose_precision
 from lorascope.engine.threads import take_back_threads
 from lorascope.errors import DataError, explain
-from lorascope.lm.adapter import attach_adapter, resolve_target_modules, trainable_parameters
 from lorascope.lm.batches import pad_id_of
 from lorascope.lm.fingerprint import base_fingerprint
-from lorascope.lm.load import load_base, load_tokenizer
-from lorascope.lm.packed import drops_values
-from lorascope.lm.passes import settle
+from lorascope.lm.load import load_tokenizer
 from lorascope.lm.score import refuse_unfit
 from lorascope.lm.template_record import load_template
 from lorascope.run.dataset import Example
@@ -24,12 +22,11 @@ from lorascope.run.records import EvalRecord
 from lorascope.run.sections import Recipe, TrainSection
 from lorascope.run.texts import read_sources
 from lorascope.train.evaluate import EvalSets, comparable_loss, draw_eval_sets, resolve_eval_steps
+from lorascope.train.memory import MemoryPlan
+from lorascope.train.optimizers import optimizer_told
 from lorascope.train.plan import StepPlan, make_plan
-from lorascope.train.ranks import Ranks
-from lorascope.train.step import Trainee
-
-_TRIED = 64
-_ROW_TOKENS = {"cpu": 4096, "cuda": 16384, "mps": 4096}
+from lorascope.train.ranks import Ranks, one_of_several
+from lorascope.train.trainee import Trainee, build_model, build_trainee, engine_told
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,9 +45,11 @@ class Training:
         identity: All that decides the result; a resumed training must have the same.
         observer: Told about progress.
         engine: How examples run through the model, in words.
+        memory: What was planned for it.
         best_loss: Lowest validation loss so far.
         best_step: Its step.
         done: Steps done.
+        saved: Step of the newest checkpoint; 0 before the first.
         evaluated: Steps after which both sets were scored.
     """
 
@@ -65,9 +64,11 @@ class Training:
     identity: dict[str, Any]
     observer: Observer
     engine: str
+    memory: MemoryPlan
     best_loss: float | None = None
     best_step: int | None = None
     done: int = 0
+    saved: int = 0
     evaluated: set[int] = field(default_factory=set)
 
     @property
@@ -116,42 +117,50 @@ def build_training(
         splits: The dataset.
         inputs: What decides the result.
         ranks: The processes that train together.
-        observer: Told which precision and device are used.
+        observer: Told which precision, device and layout are used.
 
     Raises:
         ModelError: Base model, tokenizer and adapter settings do not fit.
         DataError: No example has a target token, or one does not fit the base model.
+        ConfigError: The optimizer asked for is not installed.
     """
     device = choose_device()
     precision = choose_precision(recipe.train.precision, device)
     threads = take_back_threads()
     if ranks.writes:
         observer.note(f"training in {precision.name} on {device.type}: {precision.reason}")
-        if threads:
-            observer.note(threads)
+        for told in (threads, one_of_several(os.environ)):
+            if told:
+                observer.note(told)
     tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
     if run.template.is_file():
         template = load_template(run.template, tokenizer)  # refuses another tokenizer than the data's
         tokenizer.chat_template = template.chat_template or tokenizer.chat_template  # a file's goes along
     train = _trainable(splits["train"])
-    model, targets = _model(recipe, precision, device)
+    model, targets = build_model(recipe, precision, device)
     for name, examples in splits.items():
         refuse_unfit(model, examples, f"split {name}")
-    parameters = trainable_parameters(model)
-    engine = _engine(recipe.train, model, train, pad_id_of(tokenizer))
-    if ranks.writes:
-        observer.note(f"engine: {engine}")
     plan = make_plan(
         num_examples=len(train),
         batch_size=recipe.train.batch_size,
         epochs=recipe.train.epochs,
         seed=recipe.seed,
     )
+    engine = engine_told(recipe.train, model, train, pad_id_of(tokenizer))
+    trainee, memory = build_trainee(recipe, model, precision, train, plan, pad_id_of(tokenizer), ranks)
+    if ranks.writes:
+        observer.note(f"engine: {engine}")
+        for told in (
+            memory.told and f"memory: {memory.told}",
+            optimizer_told(recipe.train.optimizer, device),
+        ):
+            if told:
+                observer.note(told)
     sets = draw_eval_sets(
         train, splits.get("validation", []), first=recipe.train.eval_examples, seed=recipe.seed
     )
     sets = replace(sets, sources=read_sources(run.examples))
-    section = _resolved(recipe, precision, device, plan, sets, train)
+    section = _resolved(recipe, precision, memory, plan, sets, train)
     lora = recipe.lora.model_copy(update={"target_modules": tuple(targets)})
     identity = {
         **inputs.settings,
@@ -162,20 +171,7 @@ def build_training(
     return Training(
         run=run,
         recipe=recipe.model_copy(update={"train": section, "lora": lora}),
-        trainee=Trainee(
-            model=model,
-            parameters=parameters,
-            optimizer=torch.optim.AdamW(
-                parameters, lr=recipe.train.learning_rate, weight_decay=recipe.train.weight_decay
-            ),
-            scaler=torch.amp.GradScaler(device.type, enabled=precision.scale_loss),
-            pad_id=pad_id_of(tokenizer),
-            row_tokens=int(section.row_tokens),
-            max_grad_norm=recipe.train.max_grad_norm,
-            ranks=ranks,
-            route="padded" if section.packing is False else "auto",
-            share=section.shared_prefix is not False,
-        ),
+        trainee=trainee,
         tokenizer=tokenizer,
         train=train,
         sets=sets,
@@ -184,41 +180,8 @@ def build_training(
         identity=identity,
         observer=observer,
         engine=engine,
+        memory=memory,
     )
-
-
-def _engine(section: TrainSection, model: Any, train: list[Example], pad_id: int) -> str:
-    """How examples will run through the model, in words; the first of them are tried."""
-    if section.packing is False:
-        return "padded batches, as asked"
-    if drops_values(model):
-        return "padded batches, because the base's own dropout is on"
-    return settle(model, train[:_TRIED], pad_id=pad_id).told
-
-
-def _model(recipe: Recipe, precision: Precision, device: torch.device) -> tuple[Any, tuple[str, ...]]:
-    """The base model with a fresh adapter, in training mode, and the layers that got one."""
-    base = load_base(
-        recipe.base.id,
-        revision=recipe.base.revision,
-        dtype=precision.weight_dtype,
-        device=device,
-        dropout=recipe.base.dropout,
-    )
-    targets = resolve_target_modules(recipe.lora.target_modules, base, recipe.base.id)
-    model = attach_adapter(
-        base,
-        rank=recipe.lora.rank,
-        alpha=recipe.lora.alpha,
-        dropout=recipe.lora.dropout,
-        target_modules=targets,
-        seed=recipe.seed,
-    )
-    if recipe.train.checkpoint_activations:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        model.enable_input_require_grads()
-    model.train()
-    return model, targets
 
 
 def _trainable(examples: list[Example]) -> list[Example]:
@@ -238,7 +201,7 @@ def _trainable(examples: list[Example]) -> list[Example]:
 def _resolved(
     recipe: Recipe,
     precision: Precision,
-    device: torch.device,
+    memory: MemoryPlan,
     plan: StepPlan,
     sets: EvalSets,
     train: list[Example],
@@ -250,7 +213,8 @@ def _resolved(
         asked.eval_steps, num_steps=plan.num_steps, sets=sets, train_tokens=tokens
     )
     settled = {
-        "row_tokens": _ROW_TOKENS.get(device.type, 4096) if asked.row_tokens == "auto" else asked.row_tokens,
+        "row_tokens": memory.row_tokens,
+        "checkpoint_activations": memory.recompute,
         "precision": precision.name,
         "eval_steps": eval_steps,
         "save_steps": eval_steps if asked.save_steps == "auto" else asked.save_steps,

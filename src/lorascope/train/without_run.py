@@ -8,7 +8,7 @@ from lorascope.errors import RunError, explain
 from lorascope.lm.adapter import WEIGHTS
 from lorascope.lm.batches import cut_examples
 from lorascope.lm.load import base_context_length
-from lorascope.run.commit import MANIFEST, committed_folder, sha256_of, write_json
+from lorascope.run.commit import MANIFEST, committed_folder, remove_leftovers, sha256_of, write_json
 from lorascope.run.dataset import Example, load_examples, load_splits
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import SILENT, Observer
@@ -57,6 +57,8 @@ def train_without_run(
     if not in_place:
         _refuse_foreign(adapter, overwrite=overwrite)
     ranks.wait()  # every process has looked before one of them writes
+    if ranks.writes:
+        remove_leftovers(adapter.parent)
     if ranks.writes and not finished:
         write_json(run.config, recipe_values(recipe))
     summary = train_splits(run, recipe, splits, inputs, overwrite=overwrite, resume=resume, observer=observer)
