@@ -257,6 +257,7 @@ def _evaluate(training: Training, request: StopRequest, *, full: bool = False) -
         row_tokens=trainee.row_tokens,
         ranks=training.ranks,
         request=request,
+        route=trainee.route,
     )
     training.evaluated.add(training.done)
     better = training.note_best(record)
