@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from lorascope.errors import RunError
+from lorascope.lm.batches import shorter_rows
 from lorascope.lm.recompute import recomputes_activations
 from lorascope.run.folder import RunFolder
 from lorascope.run.records import read_steps
-from lorascope.train.memory import kept_per_token, out_of_memory_told, plan_memory, shorter_rows
+from lorascope.train.memory import kept_per_token, out_of_memory_told, plan_memory
 from lorascope.train.step import optimizer_step
 from lorascope.train.trainee import Trainee
 

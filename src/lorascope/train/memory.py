@@ -150,21 +150,6 @@ def memory_left(device: torch.device) -> int | None:
     return left // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def shorter_rows(row_tokens: int, examples: Sequence[Example]) -> int | None:
-    """Half of the longest row that these examples make, but never less than the longest of them.
-
-    Args:
-        row_tokens: The budget they did not fit in.
-        examples: What is to be run.
-
-    Returns:
-        The next budget to try; None where each example has a row of its own already.
-    """
-    longest = max(one.num_tokens for one in examples)
-    used = min(row_tokens, sum(one.num_tokens for one in examples))
-    return max(longest, used // 2) if used > longest else None
-
-
 @contextlib.contextmanager
 def out_of_memory_told(run: RunFolder) -> Iterator[None]:
     """Turn the many errors that mean "no memory left" into one that says what to do.

@@ -8,10 +8,10 @@ import torch
 
 from lorascope.engine.memory import is_out_of_memory
 from lorascope.errors import NumericsError, explain
+from lorascope.lm.batches import shorter_rows
 from lorascope.lm.passes import passes
 from lorascope.lm.recompute import recompute_activations
 from lorascope.run.dataset import Example
-from lorascope.train.memory import shorter_rows
 from lorascope.train.trainee import Trainee
 
 
