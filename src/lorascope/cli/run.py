@@ -103,6 +103,9 @@ def plan_lines(plan: dict[str, Any], measured: dict[str, Any]) -> list[str]:
     def size(number: float | None) -> str:
         return "not known here" if number is None else bytes_in_words(number)
 
+    def within(difference: float) -> str:
+        return f"within {difference:.0e}" if difference else "the same to the last bit"
+
     planned = plan["weight_bytes"] + plan["activation_bytes"] + plan["optimizer_bytes"]
     layout = f"rows of {plan['row_tokens']:,} tokens" + (
         ", activations computed twice" if plan["checkpoint_activations"] else ""
@@ -121,8 +124,8 @@ def plan_lines(plan: dict[str, Any], measured: dict[str, Any]) -> list[str]:
         ("engine", f"{plan['engine']}; {layout}"),
         (
             "fast path = plain path",
-            f"loss within {measured['loss_difference']:.0e}, gradient within "
-            f"{measured['gradient_difference']:.0e}, over {measured['steps']} steps",
+            f"loss {within(measured['loss_difference'])}, gradient "
+            f"{within(measured['gradient_difference'])}, over {measured['steps']} steps",
         ),
         (
             "speed",
