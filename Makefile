@@ -3,10 +3,11 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+BENCH_VENV ?= .venv-bench
 BIN := $(VENV)/bin
 RUNS ?= runs
 
-.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare bench-train clean
+.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare bench-train bench-eval clean
 
 demo: install ## the whole pipeline on the bundled starter
 	$(BIN)/lorascope demo --out $(RUNS)/demo --overwrite
@@ -34,9 +35,16 @@ bench-prepare: install-dev ## prepare at a million rows, beside TRL and datasket
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python benchmarks/prepare.py
 
-bench-train: install-dev ## training steps beside TRL and transformers, at most 40 minutes; LORASCOPE_DATA names the data
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
-	$(BIN)/python benchmarks/train.py --out docs/benchmarks/train.json
+bench-train: install-dev $(BENCH_VENV)/.installed ## training steps beside TRL and transformers, at most 40 minutes; LORASCOPE_DATA names the data
+	$(BIN)/python benchmarks/train --peers $(BENCH_VENV)/bin/python
+
+$(BENCH_VENV)/.installed: benchmarks/train/requirements.txt
+	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/train/requirements.txt
+	touch $@
+
+bench-eval: install-dev ## evaluation beside padded batches with all logits, some 10 minutes; writes docs/benchmarks/eval.md
+	$(BIN)/python benchmarks/eval.py
 
 format: install-dev
 	$(BIN)/ruff format src tests examples

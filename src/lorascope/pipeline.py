@@ -74,6 +74,37 @@ def run_all(
     return results
 
 
+def dry_run_all(
+    run: RunFolder, recipe: Recipe, *, overwrite: bool = False, observer: Observer = SILENT
+) -> dict[str, Any]:
+    """Prepare and check for real, then plan the training and try its first steps; train nothing.
+
+    Args:
+        run: Where to; prepare and check are done there, and need not be done again.
+        recipe: As asked for.
+        overwrite: Prepare again where the settings have changed.
+        observer: Told about progress.
+
+    Returns:
+        "prepare", "check", and what `train.dry_run.dry_run` returns.
+
+    Raises:
+        RunError: The check failed, or memory is not enough.
+        NumericsError: The fast path gives another result than the plain one.
+    """
+    from lorascope.check.stage import check_run
+    from lorascope.prepare.stage import prepare_run
+    from lorascope.train.dry_run import dry_run
+
+    prepared = prepare_run(run, recipe, overwrite="stale" if overwrite else False, observer=observer)
+    recipe = _settled(run, recipe)
+    checked = check_run(run, recipe, observer=observer)
+    observer.note(f"check: {checked['first_line']}")
+    if not checked["passed"]:
+        raise check_failed(run, checked)
+    return {"prepare": prepared, "check": checked, **dry_run(run, recipe, observer=observer)}
+
+
 def report_current(run: RunFolder) -> Path:
     """Write the run's page, after reading its signals anew, so that the two cannot contradict each other.
 

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from lorascope.compare.divergences import MEASURES, compare_positions, last_prompt_position, side_of
+from lorascope.compare.divergences import (
+    MEASURES,
+    base_again,
+    compare_positions,
+    last_prompt_position,
+    positions_within,
+    side_of,
+)
 from lorascope.errors import NumericsError, UndefinedMetric
+from lorascope.lm.target_logits import TargetPass, lay_out
 from lorascope.metrics.divergence import kl_divergence
 from lorascope.run.dataset import IGNORE, Example
 
@@ -59,21 +67,39 @@ def oracle(a_SV: np.ndarray, b_SV: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def passes_of(
+    pair: Any, examples: list[Example], *, most: int = 1000, route: Any = "auto"
+) -> list[TargetPass]:
+    return lay_out(pair.model, examples, pad_id=pair.pad_id, most=most, route=route)
+
+
+def compared(pair: Any, examples: list[Example], **layout: Any) -> Any:
+    """Base against adapter."""
+    passes = passes_of(pair, examples, **layout)
+    return compare_positions(side_of(pair, "base"), side_of(pair, "adapter"), passes, most=7)
+
+
+def logits_of(pair: Any, which: Any, examples: list[Example]) -> np.ndarray:
+    """All logits of one side, pass by pass."""
+    passes = passes_of(pair, examples)
+    return np.concatenate([side_of(pair, which)(one)(0, len(one.example_S)) for one in passes])
+
+
 def by_position(found: Any, name: str) -> np.ndarray:
     """Values in the order of examples and places, which compare_positions leaves open."""
     return found.values[name][np.lexsort((found.place_S, found.owner_S))]
 
 
+@pytest.mark.parametrize("route", ["auto", "padded"])
 def test_every_divergence_equals_its_textbook_formula_on_plain_transformers_and_peft(
-    base: Path, pair_of: Any
+    base: Path, pair_of: Any, route: str
 ) -> None:
     pair = pair_of(base)
     vocab_size = pair.model.config.vocab_size
     examples = examples_of(vocab_size)
     expected = oracle(plain_logits(base, None, examples), plain_logits(base, pair.adapter, examples))
-    found = compare_positions(
-        side_of(pair, "base"), side_of(pair, "adapter"), examples, vocab_size=vocab_size
-    )
+    found = compared(pair, examples, route=route)
+    assert {one.row is None for one in passes_of(pair, examples, route=route)} == {route == "padded"}
     assert len(found.owner_S) == 3 + 6 + 9 + 12 + 15
     for name in MEASURES:
         # Logits below 1 in float32 err by some 2^-24 = 6e-8. A KL moves by that times |log p - log q| < 0.1;
@@ -92,7 +118,8 @@ def test_kl_is_finite_where_the_classic_half_precision_formula_is_nan() -> None:
         half_q = np.exp(b_SV.astype(np.float16) - 40)
         assert np.isnan((half_p * (np.log(half_p) - np.log(half_q))).sum())
     example = Example(example_id="e", input_ids=np.array([1, 2]), labels=np.array([IGNORE, 2]))
-    found = compare_positions(lambda _: a_SV, lambda _: b_SV, [example], vocab_size=3)
+    one = TargetPass(example_S=np.zeros(1, int), place_S=np.zeros(1, int), examples={0: example}, row=None)
+    found = compare_positions(lambda _: lambda *_: a_SV, lambda _: lambda *_: b_SV, [one], most=1)
     # All weight of a is on token 0, where b says -40: KL = 40 but for e^-40.
     assert found.values["kl_base_adapter"] == pytest.approx([40.0], rel=1e-6)
     assert found.values["js"] == pytest.approx([np.log(2)], rel=1e-6)
@@ -103,7 +130,7 @@ def test_kl_is_finite_where_the_classic_half_precision_formula_is_nan() -> None:
 def test_logits_of_a_bf16_model_reach_the_measures_in_float32(alpaca_base: Path, pair_of: Any) -> None:
     pair = pair_of(alpaca_base, precision="bf16")
     assert next(pair.model.base_model.model.transformer.parameters()).dtype == torch.bfloat16
-    assert side_of(pair, "base")(examples_of(300)).dtype == np.float32
+    assert logits_of(pair, "base", examples_of(300)).dtype == np.float32
 
 
 def test_logits_that_are_not_finite_are_named_before_a_divergence_is_taken(
@@ -112,32 +139,52 @@ def test_logits_that_are_not_finite_are_named_before_a_divergence_is_taken(
     pair = pair_of(alpaca_base)
     next(p for n, p in pair.model.named_parameters() if "lora_B" in n).data.fill_(torch.inf)
     with pytest.raises(NumericsError, match="logits of the adapter are not finite"):
-        side_of(pair, "adapter")(examples_of(300))
+        logits_of(pair, "adapter", examples_of(300))
 
 
-def test_a_small_budget_gives_the_same_divergences_and_no_array_exceeds_it(base: Path, pair_of: Any) -> None:
+def test_a_budget_of_bytes_is_a_number_of_positions() -> None:
+    assert positions_within(4 * 300 * 7 + 5, 300) == 7
+    assert positions_within(1, 300) == 1
+
+
+@pytest.mark.parametrize("route", ["auto", "padded"])
+def test_a_small_budget_gives_the_same_divergences_and_no_array_exceeds_it(
+    base: Path, pair_of: Any, route: str
+) -> None:
     pair = pair_of(base)
-    vocab_size = pair.model.config.vocab_size
-    examples = examples_of(vocab_size)
-    budget = 4 * vocab_size * 7  # 7 positions: examples of 9, 12 and 15 targets are cut
+    examples = examples_of(pair.model.config.vocab_size)
     sizes = []
 
     def watched(side: Any) -> Any:
-        def logits(group: Any) -> np.ndarray:
-            found = side(group)
-            columns = set().union(*(np.flatnonzero(one.labels[1:] != IGNORE) for one in group))
-            sizes.append(len(group) * len(columns))
+        def run(one: TargetPass) -> Any:
+            if one.row is None:  # the padded path makes all of a pass
+                columns = set().union(
+                    *(np.flatnonzero(part.labels[1:] != IGNORE) for part in one.examples.values())
+                )
+                sizes.append(len(one.examples) * len(columns))
+            logits = side(one)
+
+            def found(start: int, stop: int) -> np.ndarray:
+                sizes.append(stop - start)
+                block: np.ndarray = logits(start, stop)
+                return block
+
             return found
 
-        return logits
+        return run
 
-    sides = side_of(pair, "base"), side_of(pair, "adapter")
-    whole = compare_positions(*sides, examples, vocab_size=vocab_size)
+    whole = compare_positions(
+        side_of(pair, "base"), side_of(pair, "adapter"), passes_of(pair, examples, route=route), most=1000
+    )
     done: list[int] = []
     cut = compare_positions(
-        *map(watched, sides), examples, vocab_size=vocab_size, logit_bytes=budget, advance=done.append
+        watched(side_of(pair, "base")),
+        watched(side_of(pair, "adapter")),
+        passes_of(pair, examples, most=7, route=route),  # 7 positions: examples of 9, 12 and 15 are cut
+        most=7,
+        advance=done.append,
     )
-    assert max(sizes) <= 7
+    assert max(sizes) == 7
     assert sum(done) == len(examples)
     for name in MEASURES:
         tolerance = 1e-5 if name == "centred_l2" else 6e-8  # as above
@@ -149,26 +196,28 @@ def test_a_small_budget_gives_the_same_divergences_and_no_array_exceeds_it(base:
 def test_the_last_prompt_position_does_not_see_the_token_behind_it(base: Path, pair_of: Any) -> None:
     pair = pair_of(base)
     prompt = [5, 6, 7, 8]
-    logits = [side_of(pair, "adapter")([last_prompt_position(prompt, "p", after)]) for after in (0, 9)]
+    logits = [logits_of(pair, "adapter", [last_prompt_position(prompt, "p", after)]) for after in (0, 9)]
     assert np.array_equal(logits[0], logits[1])
     assert logits[0].shape[0] == 1
 
 
-def test_base_and_adapter_with_b_at_zero_are_equal_bit_for_bit(base: Path, pair_of: Any) -> None:
+@pytest.mark.parametrize("route", ["auto", "padded"])
+def test_base_and_adapter_with_b_at_zero_are_equal_bit_for_bit(base: Path, pair_of: Any, route: str) -> None:
     pair = pair_of(base, b_std=0)
-    examples = examples_of(pair.model.config.vocab_size)
-    found = compare_positions(side_of(pair, "base"), side_of(pair, "adapter"), examples, vocab_size=317)
+    found = compared(pair, examples_of(pair.model.config.vocab_size), route=route)
     assert not found.largest_S.any()
     assert not found.values["kl_base_adapter"].any()
     assert found.values["top1_agreement"].all()
 
 
-def test_the_other_batch_of_the_noise_floor_pads_even_a_single_prompt(base: Path, pair_of: Any) -> None:
+def test_the_noise_floor_pads_even_a_single_prompt_on_its_left(base: Path, pair_of: Any) -> None:
     pair = pair_of(base)
-    one = examples_of(300, count=1)
-    plain, again = side_of(pair, "base")(one), side_of(pair, "base", padding="left")(one)
+    (one,) = passes_of(pair, examples_of(300, count=1))
+    plain, again = side_of(pair, "base")(one)(0, 3), base_again(pair)(one)(0, 3)
     # Logits below 1 with 6 layers' worth of float32 sums behind them: some 2^-23 each.
     np.testing.assert_allclose(again, plain, rtol=0, atol=1e-5)
     assert again.shape == plain.shape == (3, pair.model.config.vocab_size)
+    np.testing.assert_allclose(base_again(pair)(one)(1, 3), again[1:], rtol=0, atol=1e-5)
     full = Example(example_id="full", input_ids=np.full(512, 5), labels=np.full(512, 5))
-    assert side_of(pair, "base", padding="left")([full]).shape[0] == 511  # no row beyond the context
+    (one,) = passes_of(pair, [full])
+    assert base_again(pair)(one)(0, 511).shape[0] == 511  # no row beyond the context

@@ -5,6 +5,7 @@ import torch
 
 from lorascope.engine.memory import (
     available_memory,
+    bytes_in_words,
     is_out_of_memory,
     kept_for_backward,
     memory_in_use,
@@ -64,6 +65,14 @@ def test_some_memory_is_left() -> None:
 )
 def test_no_memory_left_is_known_by_its_words(error: Exception) -> None:
     assert is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(640_000, "640 kB"), (1_000_000, "1.0 MB"), (9.94e6, "9.9 MB"), (9.96e6, "10 MB"), (3.44e9, "3.4 GB")],
+)
+def test_bytes_are_written_as_people_say_them(number: float, words: str) -> None:
+    assert bytes_in_words(number) == words
 
 
 def test_other_errors_are_not_taken_for_it() -> None:

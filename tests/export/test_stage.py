@@ -256,3 +256,12 @@ def test_the_merged_folder_is_a_base_model_without_any_trace_of_peft(exported: A
     model = load_base(str(exported.target))
     assert all(bool(weight.isfinite().all()) for weight in model.parameters())
     assert not hasattr(model, "peft_config") and not (exported.target / "adapter_config.json").exists()
+
+
+def test_the_model_read_back_is_proven_in_packed_rows(exported: Any) -> None:
+    from lorascope.export.merge import reload_merged
+    from lorascope.lm.passes import settle
+
+    examples, _ = load_examples(exported.run.dataset, "validation")
+    model = reload_merged(exported.target, torch.device("cpu"))
+    assert settle(model, examples, pad_id=0).told.startswith("packed rows")

@@ -246,3 +246,34 @@ def test_passes_cover_every_example_once_within_their_budget() -> None:
     for group in groups:
         longest = max(lengths[index] for index in group)
         assert len(group) == 1 or (len(group) * longest <= 40 and len(group) <= 3)
+
+
+def test_scoring_that_runs_out_of_memory_goes_on_in_shorter_rows_and_says_so(
+    gpt2_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    examples = make_examples(9)
+    wanted = score_examples(load_base(str(gpt2_folder)), examples, pad_id=END)
+    small = load_base(str(gpt2_folder))
+    told: list[int] = []
+
+    def refuse(_: Any, given: tuple[Any, ...]) -> None:
+        if given[0].shape[0] * given[0].shape[1] > 90:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    small.transformer.h[-1].register_forward_pre_hook(refuse)
+    found = score_examples(small, examples, pad_id=END, row_tokens=120, advance=told.append)
+    np.testing.assert_allclose(found.nll_sum_N, wanted.nll_sum_N, rtol=1e-5)
+    np.testing.assert_array_equal(found.num_tokens_N, wanted.num_tokens_N)
+    assert sum(told) == 9  # every example is counted once, also those done before memory ran out
+    assert "goes on with rows of 60 tokens" in caplog.text
+
+
+def test_an_example_that_fits_in_no_memory_is_an_error(gpt2_folder: Path) -> None:
+    model = load_base(str(gpt2_folder))
+
+    def refuse(_: Any, given: tuple[Any, ...]) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model.transformer.h[-1].register_forward_pre_hook(refuse)
+    with pytest.raises(torch.OutOfMemoryError):
+        score_examples(model, make_examples(3), pad_id=END)

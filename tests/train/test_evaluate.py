@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,6 +128,21 @@ def test_the_interval_of_a_single_example_is_unknown_and_its_loss_is_not(alpaca_
     assert record.validation is not None
     assert (record.validation.low, record.validation.high) == (None, None)
     assert record.validation.loss > 0
+
+
+def test_an_evaluation_by_the_plain_path_pads_and_gives_the_same_losses(alpaca_base: Path) -> None:
+    from lorascope.lm.passes import how_it_runs
+
+    model = load_base(str(alpaca_base)).requires_grad_(False)
+    rows = tuple(example(n, length=8 + n) for n in range(5))
+    layout: dict[str, Any] = {"step": 0, "epoch": 0.0, "full": True, "precision": "float32"}
+    layout |= {"pad_id": 0, "row_tokens": 64, "ranks": Ranks(rank=0, world=1)}
+    sets = EvalSets(probe=rows, validation=(), first=5)
+    plain = evaluate(model, sets, route="padded", **layout)
+    assert how_it_runs(model) == "as loaded"
+    packed = evaluate(model, sets, **layout)
+    assert how_it_runs(model).startswith("packed rows")
+    assert plain.probe.nll_sums == pytest.approx(packed.probe.nll_sums, rel=1e-6)
 
 
 def test_a_training_is_evaluated_before_at_each_interval_and_on_all_at_the_end(straight: RunFolder) -> None:

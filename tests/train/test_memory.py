@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from lorascope.errors import RunError
+from lorascope.lm.batches import shorter_rows
 from lorascope.lm.recompute import recomputes_activations
 from lorascope.run.folder import RunFolder
 from lorascope.run.records import read_steps
-from lorascope.train.memory import kept_per_token, out_of_memory_told, plan_memory, shorter_rows
-from lorascope.train.step import Trainee, optimizer_step
+from lorascope.train.memory import kept_per_token, out_of_memory_told, plan_memory
+from lorascope.train.step import optimizer_step
+from lorascope.train.trainee import Trainee
 
 from .test_step import TARGETS, make_examples, make_trainee
 
@@ -26,6 +28,7 @@ def plan(**changes: Any) -> Any:
         "kept": 500_000.0,
         "num_layers": 12,
         "longest": 600,
+        "step_tokens": 10_000,
         "optimizer_bytes": 0,
         "available": 20 * GB,
         "row_tokens": None,
@@ -54,6 +57,11 @@ def test_activations_are_computed_twice_only_where_the_shortest_rows_do_not_fit(
     found = plan(available=0.4 * GB)
     assert (found.row_tokens, found.recompute) == (2048, True)
     assert found.told.startswith("rows of 2,048 tokens in place of 4,096 and activations computed again")
+
+
+def test_a_small_step_needs_no_more_than_its_own_tokens() -> None:
+    found = plan(available=1.5 * GB, step_tokens=1000)
+    assert (found.row_tokens, found.activation_bytes) == (4096, 1.3 * 500_000 * 1000)
 
 
 def test_what_was_asked_for_is_done() -> None:

@@ -16,7 +16,7 @@ from lorascope.run.folder import RunFolder
 from lorascope.run.records import read_json, read_steps
 from lorascope.train import stage
 from lorascope.train.checkpoint import committed_steps, newest_checkpoint, step_of
-from lorascope.train.step import Trainee
+from lorascope.train.trainee import Trainee
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("trials")]
 

@@ -60,7 +60,7 @@ def test_a_missing_bitsandbytes_is_named_with_its_remedy(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(ConfigError, match="adamw_8bit needs bitsandbytes") as told:
         make_optimizer("adamw_8bit", [weight()], rate=0.1, weight_decay=0.0)
-    assert "pip install bitsandbytes" in told.value.message
+    assert "lorascope[bitsandbytes]" in told.value.message
 
 
 def test_a_training_in_8_bits_resumes_bit_for_bit(

@@ -10,7 +10,7 @@ import pytest
 
 from lorascope.run.folder import RunFolder
 from lorascope.run.records import read_evals, read_steps
-from lorascope.train.ranks import Ranks
+from lorascope.train.ranks import Ranks, one_of_several
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
@@ -25,28 +25,36 @@ def test_one_process_writes() -> None:
     assert [Ranks(rank=rank, world=3).writes for rank in range(3)] == [True, False, False]
 
 
-def launched(run: RunFolder, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--rdzv-backend",
-        "c10d",
-    ]
-    command += ["--rdzv-endpoint", "localhost:0", "-m", "lorascope", "train", str(run.path), *arguments]
+TORCHRUN = "torch.distributed.run --nproc-per-node 2 --rdzv-backend c10d --rdzv-endpoint localhost:0"
+ACCELERATE = (
+    "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no "
+    "--dynamo_backend no --main_process_port 0"
+)
+
+
+def launched(run: RunFolder, *arguments: str, launcher: str = TORCHRUN) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *launcher.split(), "-m", "lorascope", "train", str(run.path), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
+def test_a_launcher_that_starts_one_process_of_several_is_told_on() -> None:
+    started = {"ACCELERATE_USE_CPU": "True", "MASTER_ADDR": "127.0.0.1"}
+    told = one_of_several(started)
+    assert told is not None and "torchrun --nproc-per-node N" in told
+    assert one_of_several({**started, "WORLD_SIZE": "2"}) is None
+    assert one_of_several({"ACCELERATE_USE_CPU": "True"}) is None
+    assert one_of_several({}) is None
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("launcher", [TORCHRUN, ACCELERATE], ids=["torchrun", "accelerate launch"])
 def test_two_processes_take_the_steps_that_one_takes(
-    ready_run: Any, train: Any, straight: RunFolder, tmp_path: Path
+    launcher: str, ready_run: Any, train: Any, straight: RunFolder, tmp_path: Path
 ) -> None:
     alone, both = ready_run("alone"), ready_run("both")
     train(alone, "lora.dropout=0")  # dropout draws other masks for other layouts
     both.check_report.unlink()
-    done = launched(both, "--set", "lora.dropout=0", "--json")
+    done = launched(both, "--set", "lora.dropout=0", "--json", launcher=launcher)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["processes"] == 2  # one JSON object: one process speaks
     assert done.stderr.count("check: ") == 1  # and one checks

@@ -13,7 +13,8 @@ from lorascope.lm.load import load_base
 from lorascope.run.dataset import IGNORE, Example
 from lorascope.train.ranks import Ranks
 from lorascope.train.schedule import learning_rate
-from lorascope.train.step import NonFiniteStep, Trainee, optimizer_step
+from lorascope.train.step import NonFiniteStep, optimizer_step
+from lorascope.train.trainee import Trainee
 
 END = 0
 CLIP = 0.05  # shorter than the gradients of these models, so that clipping takes part

@@ -155,6 +155,11 @@ def loss_and_perplexity(loss: float) -> str:
     return f"{loss:.3f} (ppl {value:,.2f})" if value < 10_000 else f"{loss:.3f} (ppl {value:.3g})"
 
 
+def _rate(per_second: float) -> str:
+    """Write a rate as people say it: 1,200/s, or 47 s each."""
+    return f"{1 / per_second:,.3g} s each" if 0 < per_second < 0.5 else f"{per_second:,.4g}/s"
+
+
 class Meter:
     """Rate and time left of one piece of work.
 
@@ -186,12 +191,12 @@ class Meter:
         elapsed = max(time.monotonic() - self.started, 1e-9)
         rate = (self.done - self.already) / elapsed
         if not self.total:
-            return f"{self.what}: {self.done:,} {self.unit}, {rate:,.4g}/s"
+            return f"{self.what}: {self.done:,} {self.unit}, {_rate(rate)}"
         left = duration((self.total - self.done) / rate) if rate > 0 and self.total > self.done else "0 s"
         share = min(1.0, self.done / self.total)
         drawn = "[" + "#" * round(20 * share) + "." * (20 - round(20 * share)) + "] " if bar else ""
         counts = f"{self.done:,}/{self.total:,} {self.unit}"
-        return f"{self.what} {drawn}{counts}, {rate:,.4g}/s, {left} left{self.detail}"
+        return f"{self.what} {drawn}{counts}, {_rate(rate)}, {left} left{self.detail}"
 
     def show(self) -> None:
         """Write the line, over the last one where the terminal allows."""

@@ -26,6 +26,10 @@ def run(
     skip: Annotated[list[str], typer.Option(help="Leave out eval, compare or export; may be repeated.")] = [],  # noqa: B006
     settings: SetOption = [],  # noqa: B006
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Prepare, check, plan memory and time, try three steps, and stop."),
+    ] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,7 +63,90 @@ def run(
         given += [] if value is None else [option, value]
     for option, several in (("--skip", skip), ("--set", settings)):
         given += [word for one in several for word in (option, one)]
+    if dry_run:
+        plan_only(chosen, folder, overwrite, as_json, source=source, again=given)
+        return
     go(chosen, folder, merged, skip, resume, overwrite, as_json, source=source, again=given)
+
+
+def plan_only(
+    values: dict[str, Any],
+    out: Path,
+    overwrite: bool,
+    as_json: bool,
+    *,
+    source: Path | None,
+    again: Sequence[object],
+) -> None:
+    """Print what a run will take, and stop before it trains; arguments as in `go`."""
+    from lorascope.cli.display import TerminalObserver, next_step, print_json
+    from lorascope.errors import command
+    from lorascope.pipeline import dry_run_all
+    from lorascope.run.folder import RunFolder
+    from lorascope.run.recipe import make_recipe
+
+    recipe = make_recipe(values, "command line" if source is None else str(source))
+    found = dry_run_all(RunFolder(out), recipe, overwrite=overwrite, observer=TerminalObserver())
+    if as_json:
+        print_json({"run": str(out), **found})
+        return
+    for line in plan_lines(found["plan"], found["measured"]):
+        typer.echo(line)
+    next_step(command(*again))
+
+
+def plan_lines(plan: dict[str, Any], measured: dict[str, Any]) -> list[str]:
+    """What a run will take, as a short table."""
+    from lorascope.cli.display import duration
+    from lorascope.engine.memory import bytes_in_words
+
+    def size(number: float | None) -> str:
+        return "not known here" if number is None else bytes_in_words(number)
+
+    def within(difference: float) -> str:
+        return f"within {difference:.0e}" if difference else "the same to the last bit"
+
+    planned = plan["weight_bytes"] + plan["activation_bytes"] + plan["optimizer_bytes"]
+    layout = f"rows of {plan['row_tokens']:,} tokens" + (
+        ", activations computed twice" if plan["checkpoint_activations"] else ""
+    )
+    rows = [
+        (
+            "steps",
+            f"{plan['steps']:,} of {plan['batch_size']} examples, {plan['epochs']:.3g} epochs of "
+            f"{plan['train_examples']:,}; evaluated every {plan['eval_steps']:,}",
+        ),
+        ("tokens", f"{plan['tokens']:,}, of which {plan['target_tokens']:,} targets"),
+        (
+            "adapter",
+            f"{plan['adapter_weights']:,} weights: rank {plan['rank']}, {', '.join(plan['target_modules'])}",
+        ),
+        ("engine", f"{plan['engine']}; {layout}"),
+        (
+            "fast path = plain path",
+            f"loss {within(measured['loss_difference'])}, gradient "
+            f"{within(measured['gradient_difference'])}, over {measured['steps']} steps",
+        ),
+        (
+            "speed",
+            f"{measured['target_tokens_per_s']:,.0f} target tokens/s, "
+            f"{measured['examples_per_s']:,.2f} examples/s",
+        ),
+        (
+            "memory",
+            f"{size(measured['peak_bytes'])} at most; planned {size(planned)} "
+            f"(model {size(plan['weight_bytes'])}, passes {size(plan['activation_bytes'])}, adapter "
+            f"{size(plan['optimizer_bytes'])}) of {size(plan['available_bytes'])} left",
+        ),
+        ("disk", f"{size(plan['disk_bytes'])} of {size(plan['disk_free_bytes'])} left"),
+        (
+            "time",
+            f"training about {duration(measured['training_seconds'])}, evaluations about "
+            f"{duration(measured['evaluation_seconds'])}",
+        ),
+    ]
+    rows += [("out of memory", f"tried again with {change}") for change in measured["retries"]]
+    return ["", *(f"  {label:24}{told}" for label, told in rows), ""]
 
 
 def go(

@@ -1,11 +1,11 @@
 """Prompts -> what base and adapter answer, greedily and by seeded sampling."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from lorascope.compare.prompts import Prompt
 from lorascope.errors import DataError, explain
+from lorascope.lm.base_results import BaseResults, answer_base
 from lorascope.lm.generate import Answer, Decoding, generate
 from lorascope.lm.pair import Pair
 
@@ -37,6 +37,7 @@ def answer_all(
     *,
     stop_ids: Sequence[int],
     context: int | None,
+    kept: BaseResults | None = None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> list[dict[str, Any]]:
     """Let base and adapter answer the same prompts with the same decoding and seed.
@@ -48,17 +49,26 @@ def answer_all(
         stop_ids: Tokens that end an answer.
         context: Tokens the model reads at once; a prompt with less room than max_new_tokens gets what
             there is.
+        kept: Where answers of the base lie; None computes them.
         advance: Told how many answers were just given.
 
     Returns:
         One JSON object per prompt and decoding: the lines of compare/generations.jsonl.
     """
     rows: list[dict[str, Any]] = []
+    kept = kept or BaseResults()
+    layout: Any = {"stop_ids": stop_ids, "batch_size": _BATCH_SIZE, "advance": advance}
+
+    def of_base(ids: list[list[int]], decoding: Decoding) -> list[Answer]:
+        return answer_base(kept, pair, ids, decoding, **layout)
+
+    def of_adapter(ids: list[list[int]], decoding: Decoding) -> list[Answer]:
+        return generate(pair.model, pair.tokenizer, ids, decoding, **layout)
+
     for decoding in decodings:
-        both: dict[str, list[Answer]] = {}
-        for which in ("base", "adapter"):
-            both[which] = _answers(pair, which, prompts, decoding, stop_ids, context, advance)
-        for prompt, base, adapter in zip(prompts, both["base"], both["adapter"], strict=True):
+        bases = _answers(of_base, prompts, decoding, context)
+        adapters = _answers(of_adapter, prompts, decoding, context)
+        for prompt, base, adapter in zip(prompts, bases, adapters, strict=True):
             rows.append(
                 {
                     "prompt_id": prompt.prompt_id,
@@ -77,13 +87,10 @@ def answer_all(
 
 
 def _answers(
-    pair: Pair,
-    which: str,
+    ask: Callable[[list[list[int]], Decoding], list[Answer]],
     prompts: Sequence[Prompt],
     decoding: Decoding,
-    stop_ids: Sequence[int],
     context: int | None,
-    advance: Callable[[int], None],
 ) -> list[Answer]:
     """Answer the prompts of equal room together, so that a long one shortens no other's answer."""
     answers: list[Answer | None] = [None] * len(prompts)
@@ -97,18 +104,7 @@ def _answers(
             seed=decoding.seed,
         )
         ids = [list(prompts[index].input_ids) for index in mine]
-        side = pair.base() if which == "base" else contextlib.nullcontext(pair.model)
-        with side as model:
-            found = generate(
-                model,
-                pair.tokenizer,
-                ids,
-                limited,
-                stop_ids=stop_ids,
-                batch_size=_BATCH_SIZE,
-                advance=advance,
-            )
-        for index, answer in zip(mine, found, strict=True):
+        for index, answer in zip(mine, ask(ids, limited), strict=True):
             answers[index] = answer
     return [answer for answer in answers if answer is not None]
 

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 
 from lorascope.errors import NumericsError, explain
-from lorascope.lm.batches import collate
 from lorascope.lm.load import context_length
 from lorascope.lm.pair import Pair
-from lorascope.lm.passes import target_logits
+from lorascope.lm.target_logits import TargetPass, padded_logits, run_pass
 from lorascope.metrics.divergence import (
     centred_l2,
     js_divergence,
@@ -31,13 +30,12 @@ MEASURES = ("kl_base_adapter", "kl_adapter_base", "js", "centred_l2", "top1_agre
 LOGIT_BYTES = 64 * 2**20
 """Most bytes of one array of positions by vocabulary in float32, whatever the model's vocabulary."""
 
-_ROW_TOKENS = 4096
 # The metrics make about ten copies; in steps of 4 MiB they stay in the cache, which is twice as fast as whole
 # arrays (GPT-2's 50,257 tokens on one core: 13 ms a position against 27).
 _STEP_VALUES = 2**19
 
-Side = Callable[[Sequence[Example]], np.ndarray]
-"""Examples -> logits at the positions that predict their targets, [S, V] float32, example by example."""
+Side = Callable[[TargetPass], Callable[[int, int], np.ndarray]]
+"""A pass -> its positions `start` to `stop` -> their logits, [stop - start, V] float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,38 +61,43 @@ class Positions:
     chance_S2: np.ndarray
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A part of an example's targets, with all that stands before them."""
-
-    example: Example
-    owner: int
-    place: int
-
-    @property
-    def columns(self) -> frozenset[int]:
-        return frozenset(np.flatnonzero(self.example.labels[1:] != IGNORE).tolist())
+def positions_within(logit_bytes: int, vocab_size: int) -> int:
+    """Positions whose float32 logits fit into so many bytes, one at least."""
+    return max(1, logit_bytes // (4 * vocab_size))
 
 
-def side_of(
-    pair: Pair, which: Literal["base", "adapter"], *, padding: Literal["right", "left"] = "right"
-) -> Side:
-    """Logits of the base model (the adapter switched off) or of the adapter.
+def side_of(pair: Pair, which: Literal["base", "adapter"]) -> Side:
+    """Logits of the base model (the adapter switched off) or of the adapter."""
 
-    Args:
-        pair: Both.
-        which: Which of them.
-        padding: "left" also runs each example beside a longer row: another order of the same sums.
+    def run(one: TargetPass) -> Callable[[int, int], np.ndarray]:
+        if which == "base":
+            with pair.base() as model:
+                found = run_pass(model, one, pad_id=pair.pad_id)
+        else:
+            found = run_pass(pair.model, one, pad_id=pair.pad_id)
+        return lambda start, stop: _finite(found(start, stop), pair, which, one, start)
+
+    return run
+
+
+def base_again(pair: Pair) -> Side:
+    """The base's logits by the plain path, each example alone and padded on its left.
+
+    Another order of the same sums: what it differs by is what rounding can make.
     """
+    longest = context_length(pair.model.config)
 
-    def logits(examples: Sequence[Example]) -> np.ndarray:
-        if padding == "right":
-            return _logits(pair, which, examples, "right")
-        longest = context_length(pair.model.config)
-        rows = [_logits(pair, which, [one, _longer(one, longest)], "left") for one in examples]
-        return np.concatenate(rows)
+    @torch.no_grad()
+    def logits(examples: Sequence[Example]) -> torch.Tensor:
+        with pair.base() as model:
+            rows = [[one, _longer(one, longest)] for one in examples]
+            found = [padded_logits(model, row, pad_id=pair.pad_id, side="left") for row in rows]
+        return torch.cat(found)
 
-    return logits
+    def run(one: TargetPass) -> Callable[[int, int], np.ndarray]:
+        return lambda start, stop: _finite(logits(one.part(start, stop)), pair, "base", one, start)
+
+    return run
 
 
 def _longer(example: Example, longest: int | None) -> Example:
@@ -103,26 +106,14 @@ def _longer(example: Example, longest: int | None) -> Example:
     return Example(example_id="padding", input_ids=ids, labels=np.full(len(ids), IGNORE))
 
 
-@torch.no_grad()
-def _logits(
-    pair: Pair,
-    which: Literal["base", "adapter"],
-    examples: Sequence[Example],
-    padding: Literal["right", "left"],
-) -> np.ndarray:
-    device = next(pair.model.parameters()).device
-    batch = collate(examples, pair.pad_id, side=padding).to(device)
-    if which == "base":
-        with pair.base() as model:
-            found, _, _ = target_logits(model, batch)
-    else:
-        found, _, _ = target_logits(pair.model, batch)
+def _finite(found: torch.Tensor, pair: Pair, which: str, one: TargetPass, start: int) -> np.ndarray:
     logit_SV: np.ndarray = found.float().cpu().numpy()
+    name = one.examples[one.example_S[start]].example_id
     if not np.isfinite(logit_SV).all():
         raise NumericsError(
             explain(
                 f"logits of the {which} are not finite",
-                where=f"{examples[0].example_id} or its neighbours; forward pass in {pair.precision.name}",
+                where=f"{name} or its neighbours; forward pass in {pair.precision.name}",
                 why="no divergence has a value there",
                 fix="use eval.precision: float32"
                 if pair.precision.name != "float32"
@@ -135,37 +126,36 @@ def _logits(
 def compare_positions(
     a: Side,
     b: Side,
-    examples: Sequence[Example],
+    passes: Sequence[TargetPass],
     *,
-    vocab_size: int,
-    logit_bytes: int = LOGIT_BYTES,
+    most: int,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Positions:
-    """Measure two models at every target position of some examples.
+    """Measure two models at every position of some passes.
 
     Args:
         a: The one that comes first in KL(a || b): the base.
         b: The other.
-        examples: What both read, teacher-forced; one without targets adds no position.
-        vocab_size: Decides how many positions fit into `logit_bytes`.
-        logit_bytes: Most bytes of an array of positions by vocabulary; it never changes the result but for
-            rounding.
+        passes: What both read, teacher-forced.
+        most: Positions whose logits exist at a time, see `positions_within`; it never changes the result but
+            for rounding.
         advance: Told how many examples were just done.
 
     Returns:
         One entry per target position.
     """
-    most = max(1, logit_bytes // (4 * vocab_size))
-    pieces = [piece for owner, one in enumerate(examples) for piece in _cut(one, owner, most)]
-    left = np.bincount([piece.owner for piece in pieces], minlength=len(examples))
+    left = np.bincount(np.concatenate([[0], *(one.example_S for one in passes)]).astype(np.int64))
+    left[0] -= 1  # the one that stands there lest there be none
     found: list[Positions] = []
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for group in _passes(pieces, most):
-            inputs = [piece.example for piece in group]
-            found.append(_measure(a(inputs), b(inputs), group, pool))
-            for piece in group:
-                left[piece.owner] -= 1
-                advance(int(left[piece.owner] == 0))
+        for one in passes:
+            a_logits, b_logits = a(one), b(one)
+            for start in range(0, len(one.example_S), most):
+                stop = min(start + most, len(one.example_S))
+                found.append(_measure(a_logits(start, stop), b_logits(start, stop), one, start, pool))
+                done = np.bincount(one.example_S[start:stop], minlength=len(left))
+                left -= done
+                advance(int(((left == 0) & (done > 0)).sum()))
     return _concatenated(found)
 
 
@@ -180,51 +170,19 @@ def last_prompt_position(prompt_ids: Sequence[int], prompt_id: str, pad_id: int)
     return Example(example_id=prompt_id, input_ids=ids, labels=labels)
 
 
-def _cut(example: Example, owner: int, most: int) -> list[_Piece]:
-    """Cut an example's targets into runs that fit, each with everything before its last target."""
-    targets = np.flatnonzero(example.labels[1:] != IGNORE) + 1
-    pieces = []
-    for start in range(0, len(targets), most):
-        mine = targets[start : start + most]
-        end = int(mine[-1]) + 1
-        labels = np.full(end, IGNORE)
-        labels[mine] = example.labels[mine]
-        part = Example(example_id=example.example_id, input_ids=example.input_ids[:end], labels=labels)
-        pieces.append(_Piece(part, owner, start))
-    return pieces
-
-
-def _passes(pieces: Sequence[_Piece], most: int) -> list[list[_Piece]]:
-    """Group pieces so that rows times columns with logits stay within `most`, longest first."""
-    groups: list[list[_Piece]] = []
-    columns: frozenset[int] = frozenset()
-    for piece in sorted(pieces, key=lambda one: (-one.example.num_tokens, one.owner)):
-        rows = len(groups[-1]) + 1 if groups else 1
-        union = columns | piece.columns
-        longest = groups[-1][0].example.num_tokens if groups else 0
-        if not groups or rows * len(union) > most or rows * longest > _ROW_TOKENS:
-            groups.append([])
-            union = piece.columns
-        groups[-1].append(piece)
-        columns = union
-    return groups
-
-
 def _measure(
-    a_SV: np.ndarray, b_SV: np.ndarray, group: Sequence[_Piece], pool: ThreadPoolExecutor
+    a_SV: np.ndarray, b_SV: np.ndarray, one: TargetPass, start: int, pool: ThreadPoolExecutor
 ) -> Positions:
     step = max(1, _STEP_VALUES // a_SV.shape[1])
     parts = list(
         pool.map(
-            lambda start: _measure_step(a_SV[start : start + step], b_SV[start : start + step]),
+            lambda first: _measure_step(a_SV[first : first + step], b_SV[first : first + step]),
             range(0, len(a_SV), step),
         )
     )
-    counts = [one.example.num_target_tokens for one in group]
-    places = [one.place + np.arange(count) for one, count in zip(group, counts, strict=True)]
     return Positions(
-        owner_S=np.repeat([one.owner for one in group], counts),
-        place_S=np.concatenate(places),
+        owner_S=one.example_S[start : start + len(a_SV)],
+        place_S=one.place_S[start : start + len(a_SV)],
         values={name: np.concatenate([part[name] for part in parts]) for name in MEASURES},
         largest_S=np.concatenate([part["largest"] for part in parts]),
         logit_S=np.concatenate([part["logit"] for part in parts]),

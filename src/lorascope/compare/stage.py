@@ -8,9 +8,13 @@ from typing import Any
 
 from lorascope.compare.answers import answer_all, answer_facts, refuse_too_long
 from lorascope.compare.divergences import (
+    LOGIT_BYTES,
     Positions,
+    Side,
+    base_again,
     compare_positions,
     last_prompt_position,
+    positions_within,
     side_of,
 )
 from lorascope.compare.measures import by_example, by_place, spread, verdict
@@ -18,10 +22,12 @@ from lorascope.compare.presence import adapter_presence
 from lorascope.compare.prompts import Prompt, encode_asked, prompt_of, read_prompts, seeded_order
 from lorascope.compare.record import Compared, prompt_facts, template_facts, write_compared
 from lorascope.errors import DataError, explain
+from lorascope.lm.base_results import BaseResults
 from lorascope.lm.fingerprint import base_identity
 from lorascope.lm.generate import Decoding
 from lorascope.lm.load import context_length
 from lorascope.lm.pair import Pair, pair_of
+from lorascope.lm.target_logits import lay_out
 from lorascope.lm.template import Template
 from lorascope.lm.template_record import load_template
 from lorascope.run.commit import committed_folder, sha256_of
@@ -116,11 +122,12 @@ def compare_run(
         section=recipe.compare,
         seed=recipe.seed,
     )
-    compared = compare_pair(pair, work, base=recipe.base.id, name=run.name, observer=observer)
+    kept = BaseResults(folder=run.cache, observer=observer)
+    compared = compare_pair(pair, work, base=recipe.base.id, name=run.name, kept=kept, observer=observer)
     with committed_folder(run.stage("compare"), replace=True) as staged:
         write_compared(staged, compared)
     store_sections(run, recipe, "compare")
-    facts = {"precision": pair.precision.name, "base_sha256": pair.base_sha256}
+    facts = {"precision": pair.precision.name, "base_sha256": pair.base_sha256, "reused": kept.reused}
     record_stage(run, inputs, resolved=inputs.settings, clock=clock, facts=facts)
     return {**compared.report, "generations": compared.generations}
 
@@ -144,7 +151,13 @@ def _inputs(run: RunFolder, recipe: Recipe, adapter: Path, prompts: Path | None)
 
 
 def compare_pair(
-    pair: Pair, work: Work, *, base: str, name: str | None = None, observer: Observer = SILENT
+    pair: Pair,
+    work: Work,
+    *,
+    base: str,
+    name: str | None = None,
+    kept: BaseResults | None = None,
+    observer: Observer = SILENT,
 ) -> Compared:
     """Compare base and adapter: presence, divergences, answers.
 
@@ -153,6 +166,7 @@ def compare_pair(
         work: What to compare on.
         base: Name of the base model, for the report.
         name: Of the run, None without one.
+        kept: Where answers of the base lie; None computes them.
         observer: Told about progress.
     """
     presence = adapter_presence(pair)
@@ -173,6 +187,7 @@ def compare_pair(
             decodings,
             stop_ids=work.template.stop_ids,
             context=context,
+            kept=kept,
             advance=advance,
         )
     measured = {
@@ -225,16 +240,20 @@ def _divergences(
 ) -> tuple[Positions, Positions, Positions]:
     """At target tokens, at the last position of each prompt, and of the base against itself."""
     base, adapter = side_of(pair, "base"), side_of(pair, "adapter")
-    again = side_of(pair, "base", padding="left")
-    vocab_size = int(pair.model.config.get_text_config().vocab_size)
+    most = positions_within(LOGIT_BYTES, int(pair.model.config.get_text_config().vocab_size))
     ends = [last_prompt_position(one.input_ids, one.prompt_id, pair.pad_id) for one in prompts]
     few = (scored or ends)[:_FLOOR_EXAMPLES]
     total = len(scored) + len(ends) + len(few)
     with observer.task("measuring divergences", total, "examples") as advance:
+
+        def measured(a: Side, b: Side, examples: Sequence[Example]) -> Positions:
+            passes = lay_out(pair.model, examples, pad_id=pair.pad_id, most=most)
+            return compare_positions(a, b, passes, most=most, advance=advance)
+
         return (
-            compare_positions(base, adapter, scored, vocab_size=vocab_size, advance=advance),
-            compare_positions(base, adapter, ends, vocab_size=vocab_size, advance=advance),
-            compare_positions(base, again, few, vocab_size=vocab_size, advance=advance),
+            measured(base, adapter, scored),
+            measured(base, adapter, ends),
+            measured(base, base_again(pair), few),
         )
 
 

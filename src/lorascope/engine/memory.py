@@ -108,6 +108,16 @@ def peak_memory(device: "torch.device") -> int | None:
     return _status("VmHWM")
 
 
+def bytes_in_words(number: float) -> str:
+    """Write a number of bytes as people say it: 640 kB, 28 MB, 3.4 GB."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if number >= 9.95 * size:
+            return f"{number / size:,.0f} {unit}"
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number / 1e3:,.0f} kB"
+
+
 def _status(name: str) -> int | None:
     """A line of Linux's /proc/self/status, in bytes."""
     try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lorascope.errors import UndefinedMetric
+from lorascope.lm.base_results import BaseResults, answer_base
 from lorascope.lm.generate import Answer, Decoding, generate
 from lorascope.lm.pair import Pair
 from lorascope.lm.template import Template
@@ -33,36 +34,32 @@ class Matched:
 
 
 def answer_freely(
-    model: Any,
     pair: Pair,
     template: Template,
     texts: Sequence[ExampleText],
     decoding: Decoding,
     *,
+    kept: BaseResults | None,
     batch_size: int,
     advance: Callable[[int], None],
 ) -> list[Matched]:
     """Answer the last turn of each example and compare with its reference.
 
     Args:
-        model: The pair's model, adapter on or off.
-        pair: For its tokenizer.
+        pair: Base model, with or without an adapter.
         template: The run's.
         texts: The examples.
         decoding: How to decode.
+        kept: Where answers of the base lie, for the base to answer; None asks the adapter.
         batch_size: Prompts decoded together.
         advance: Told how many were just answered.
     """
     prompts = [template.encode_prompt(text.messages[:-1], text.tools) for text in texts]
-    answers = generate(
-        model,
-        pair.tokenizer,
-        prompts,
-        decoding,
-        stop_ids=template.stop_ids,
-        batch_size=batch_size,
-        advance=advance,
-    )
+    layout: Any = {"stop_ids": template.stop_ids, "batch_size": batch_size, "advance": advance}
+    if kept is None:
+        answers = generate(pair.model, pair.tokenizer, prompts, decoding, **layout)
+    else:
+        answers = answer_base(kept, pair, prompts, decoding, **layout)
     matched = []
     for text, answer in zip(texts, answers, strict=True):
         reference = text.messages[-1].content

@@ -10,6 +10,7 @@ import numpy as np
 from lorascope.errors import ConfigError, explain, nearest
 from lorascope.eval.answers import Matched, answer_freely, answer_measures
 from lorascope.eval.measures import by_group, difference, split_measures
+from lorascope.lm.base_results import BaseResults, score_base
 from lorascope.lm.fingerprint import base_identity
 from lorascope.lm.generate import Decoding
 from lorascope.lm.pair import Pair, pair_of
@@ -117,38 +118,42 @@ def eval_run(
         max_length=recipe.prepare.max_length if isinstance(recipe.prepare.max_length, int) else None,
         section=recipe.eval,
     )
-    evaluated = evaluate_pair(pair, work, observer=observer)
+    kept = BaseResults(folder=run.cache, observer=observer)
+    evaluated = evaluate_pair(pair, work, kept=kept, observer=observer)
     with committed_folder(run.stage("eval"), replace=True) as staged:
         write_evaluated(staged, evaluated)
     store_sections(run, recipe, "eval")
-    facts = {"precision": pair.precision.name, "base_sha256": pair.base_sha256}
+    facts = {"precision": pair.precision.name, "base_sha256": pair.base_sha256, "reused": kept.reused}
     record_stage(run, inputs, resolved=settings, clock=clock, facts=facts)
     return {"base": evaluated.base, "adapter": evaluated.adapter}
 
 
-def evaluate_pair(pair: Pair, work: Work, *, observer: Observer = SILENT) -> Evaluated:
+def evaluate_pair(
+    pair: Pair, work: Work, *, kept: BaseResults | None = None, observer: Observer = SILENT
+) -> Evaluated:
     """Score base and adapter on the same examples, and let both answer freely where asked.
 
     Args:
         pair: Base model, with or without an adapter.
         work: What to evaluate.
+        kept: Where results of the base lie; None computes them.
         observer: Told about progress.
     """
+    kept = kept or BaseResults()
     models = ["base", "adapter"] if pair.has_adapter else ["base"]
     scores: dict[str, ExampleScores] = {}
     matched: dict[str, list[Matched]] = {}
     for name in models:
-        context = pair.base() if name == "base" else _adapter_on(pair)
-        with context as model:
-            with observer.task(f"scoring {name}", len(work.examples), "examples") as advance:
-                scores[name] = score_examples(
-                    model,
-                    work.examples,
-                    pad_id=pair.pad_id,
-                    batch_size=work.section.batch_size,
-                    advance=advance,
+        size = work.section.batch_size
+        with observer.task(f"scoring {name}", len(work.examples), "examples") as advance:
+            scores[name] = (
+                score_base(kept, pair, work.examples, batch_size=size, advance=advance)
+                if name == "base"
+                else score_examples(
+                    pair.model, work.examples, pad_id=pair.pad_id, batch_size=size, advance=advance
                 )
-            matched[name] = _answers(model, pair, work, name, observer)
+            )
+        matched[name] = _answers(kept, pair, work, name, observer)
     measures = {name: _measures(pair, work, name, scores[name], matched[name]) for name in models}
     if pair.has_adapter:
         measures["adapter"]["difference_from_base"] = difference(scores["base"], scores["adapter"])
@@ -161,13 +166,7 @@ def evaluate_pair(pair: Pair, work: Work, *, observer: Observer = SILENT) -> Eva
     )
 
 
-def _adapter_on(pair: Pair) -> Any:
-    import contextlib
-
-    return contextlib.nullcontext(pair.model)
-
-
-def _answers(model: Any, pair: Pair, work: Work, name: str, observer: Observer) -> list[Matched]:
+def _answers(kept: BaseResults, pair: Pair, work: Work, name: str, observer: Observer) -> list[Matched]:
     section = work.section
     if not section.generate or work.template is None:
         return []
@@ -175,11 +174,11 @@ def _answers(model: Any, pair: Pair, work: Work, name: str, observer: Observer) 
     known = [text for text in texts if text is not None and text.has_prompt][: section.generate]
     with observer.task(f"answers of {name}", len(known), "prompts") as advance:
         return answer_freely(
-            model,
             pair,
             work.template,
             known,
             Decoding(max_new_tokens=section.max_new_tokens),
+            kept=kept if name == "base" else None,
             batch_size=max(section.batch_size, 16),
             advance=advance,
         )

@@ -112,7 +112,8 @@ def save_merged(model: Any, tokenizer: Any, template: Template, folder: Path, dt
 
 def reload_merged(folder: Path, device: torch.device) -> Any:
     """Load what is on disk, as anybody would, for a float32 forward pass (exact for weights in bf16)."""
-    return load_base(str(folder), dtype=torch.float32, device=device)
+    model: Any = load_base(str(folder), dtype=torch.float32, device=device)
+    return model.requires_grad_(False)  # a frozen head is what packed rows ask for
 
 
 def weights_sha256(model: Any, dtype: str) -> str:

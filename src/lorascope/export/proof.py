@@ -10,9 +10,8 @@ from typing import Any
 import torch
 
 from lorascope.errors import NoTargetTokens, NumericsError, UndefinedMetric, explain
-from lorascope.lm.batches import collate
-from lorascope.lm.passes import target_logits
 from lorascope.lm.score import ExampleScores, score_examples
+from lorascope.lm.target_logits import lay_out, run_pass, with_targets
 from lorascope.metrics.likelihood import mean_nll
 from lorascope.metrics.uncertainty import paired_ratio_difference
 from lorascope.run.dataset import Example
@@ -163,26 +162,35 @@ def measure(
 
 @torch.no_grad()
 def text_logits(model: Any, rows: ProofRows, *, pad_id: int) -> list[torch.Tensor]:
-    """Logits at target positions of the first texts, one text at a time.
+    """Logits at target positions of the first texts, float32 on the CPU, [S, V] each.
 
     Raises:
         NumericsError: A logit is not finite.
     """
-    device = next(model.parameters()).device
-    found = []
-    for example, count in zip(rows.examples, rows.num_positions, strict=False):
-        logit_SV = target_logits(model, collate([example], pad_id).to(device))[0][:count]
-        if not torch.isfinite(logit_SV).all():
-            raise NumericsError(
-                explain(
-                    "a logit is not finite",
-                    where=f"example {example.example_id}",
-                    why="a model that answers with NaN or infinity can be proven equal to nothing",
-                    fix="look at the training's last steps: lorascope diagnose RUN",
-                )
-            )
-        found.append(logit_SV.float().cpu())
+    pairs = zip(rows.examples, rows.num_positions, strict=False)
+    examples = [with_targets(example, 0, count) for example, count in pairs]
+    found = [torch.empty(0)] * len(examples)
+    # As many positions as are kept, so that no example is cut.
+    for one in lay_out(model, examples, pad_id=pad_id, most=sum(rows.num_positions)):
+        logits = run_pass(model, one, pad_id=pad_id)
+        for place, example in one.examples.items():
+            own_S = (one.example_S == place).nonzero()[0]
+            logit_SV = logits(int(own_S[0]), int(own_S[-1]) + 1)
+            if not torch.isfinite(logit_SV).all():
+                raise _not_finite(example)
+            found[place] = logit_SV.cpu()
     return found
+
+
+def _not_finite(example: Example) -> NumericsError:
+    return NumericsError(
+        explain(
+            "a logit is not finite",
+            where=f"example {example.example_id}",
+            why="a model that answers with NaN or infinity can be proven equal to nothing",
+            fix="look at the training's last steps: lorascope diagnose RUN",
+        )
+    )
 
 
 def compare(reference: Measured, other: Measured, rows: ProofRows) -> Agreement:

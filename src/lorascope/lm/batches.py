@@ -109,3 +109,18 @@ def rows_within(lengths: Sequence[int], *, row_tokens: int, most: int | None = N
             groups.append([])
         groups[-1].append(index)
     return groups
+
+
+def shorter_rows(row_tokens: int, examples: Sequence[Example]) -> int | None:
+    """Half of the longest row that these examples make, but never less than the longest of them.
+
+    Args:
+        row_tokens: The budget they did not fit in.
+        examples: What is to be run.
+
+    Returns:
+        The next budget to try; None where each example has a row of its own already.
+    """
+    longest = max(one.num_tokens for one in examples)
+    used = min(row_tokens, sum(one.num_tokens for one in examples))
+    return max(longest, used // 2) if used > longest else None

@@ -94,6 +94,7 @@ def load_pair(
     found = find_base(base, revision=revision)
     tokenizer = load_tokenizer(found)
     model: Any = load_base(found, dtype=chosen.weight_dtype, device=where)
+    model.requires_grad_(False)  # nobody trains it here, and a frozen head is what packed rows ask for
     fingerprint = base_fingerprint(model)
     if expected_base is not None and fingerprint != expected_base:
         raise ModelError(

@@ -70,6 +70,21 @@ class Settled:
     told: str
 
 
+@dataclass(frozen=True, slots=True)
+class Division:
+    """Which examples a model runs in packed rows, and which have to be padded.
+
+    Attributes:
+        packed: For the rows; None where all are padded.
+        together: Places of the examples for packed rows.
+        apart: Places of the others: longer than a window that layers attend within.
+    """
+
+    packed: PackedModel | None
+    together: list[int]
+    apart: list[int]
+
+
 _SETTLED: WeakKeyDictionary[Any, Settled] = WeakKeyDictionary()
 
 
@@ -90,6 +105,12 @@ def settle(model: Any, examples: Sequence[Example], *, pad_id: int) -> Settled:
     elif found.packed is not None:
         fuse_layers(model)  # an adapter may have been put on since
     return found
+
+
+def how_it_runs(model: Any) -> str:
+    """What `settle` found, in words; "as loaded" where nobody has asked yet."""
+    found = _SETTLED.get(unwrapped(model))
+    return "as loaded" if found is None else found.told
 
 
 def _settled(model: Any, examples: Sequence[Example], pad_id: int) -> Settled:
@@ -157,22 +178,38 @@ def passes(
     Yields:
         Losses of each pass; every example is in one of them. Backpropagate before asking for the next.
     """
+    found = divide(model, examples, pad_id=pad_id, route=route)
+    lengths = [examples[place].num_tokens for place in found.apart]
+    for group in rows_within(lengths, row_tokens=row_tokens, most=most):
+        places = [found.apart[number] for number in group]
+        losses = padded_losses(model, [examples[place] for place in places], pad_id=pad_id, side=side)
+        yield losses.renamed(places)
+    if found.packed is None:
+        return
+    share = share and not _adapter_drops(model)
+    for row in rows_of([examples[place] for place in found.together], row_tokens=row_tokens, share=share):
+        nll_S, correct_S = found.packed.nll(row)
+        owner_S = torch.from_numpy(row.example_S).to(nll_S.device)
+        yield TargetLosses(nll_S, owner_S, correct_S, row.examples, row.num_tokens).renamed(found.together)
+
+
+def divide(model: Any, examples: Sequence[Example], *, pad_id: int, route: Route = "auto") -> Division:
+    """Say which examples a model runs in packed rows.
+
+    Args:
+        model: In the mode it should run in.
+        examples: At least one, each with a target.
+        pad_id: For the padded path.
+        route: "padded" for the plain path.
+    """
     settled = None if route == "padded" or drops_values(model) else settle(model, examples, pad_id=pad_id)
     packed = settled.packed if settled else None
     most_tokens = 0 if packed is None else packed.longest or 2**31
-    apart = [place for place, one in enumerate(examples) if one.num_tokens > most_tokens]
-    for group in rows_within([examples[p].num_tokens for p in apart], row_tokens=row_tokens, most=most):
-        places = [apart[number] for number in group]
-        losses = padded_losses(model, [examples[place] for place in places], pad_id=pad_id, side=side)
-        yield losses.renamed(places)
-    if packed is None:
-        return
-    together = [place for place, one in enumerate(examples) if one.num_tokens <= most_tokens]
-    share = share and not _adapter_drops(model)
-    for row in rows_of([examples[place] for place in together], row_tokens=row_tokens, share=share):
-        nll_S, correct_S = packed.nll(row)
-        owner_S = torch.from_numpy(row.example_S).to(nll_S.device)
-        yield TargetLosses(nll_S, owner_S, correct_S, row.examples, row.num_tokens).renamed(together)
+    return Division(
+        packed,
+        together=[place for place, one in enumerate(examples) if one.num_tokens <= most_tokens],
+        apart=[place for place, one in enumerate(examples) if one.num_tokens > most_tokens],
+    )
 
 
 def rows_of(examples: Sequence[Example], *, row_tokens: int, share: bool) -> Iterator[PackedRow]:

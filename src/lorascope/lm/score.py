@@ -1,5 +1,6 @@
 """A model and examples -> losses, one per example. Shapes: N examples."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,10 +8,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from lorascope.engine.memory import is_out_of_memory
 from lorascope.errors import DataError, explain
+from lorascope.lm.batches import shorter_rows
 from lorascope.lm.load import context_length
 from lorascope.lm.passes import Route, passes
 from lorascope.run.dataset import IGNORE, Example
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,15 @@ def refuse_unfit(model: Any, examples: Sequence[Example], where: str = "the exam
         raise DataError(explain(f"example {one.example_id} has {problem}", where=where, why=why, fix=fix))
 
 
+def _shorter(error: MemoryError | RuntimeError, row_tokens: int, examples: Sequence[Example]) -> int:
+    """The budget to go on with where memory ran out; any other error goes on its way."""
+    shorter = shorter_rows(row_tokens, examples) if is_out_of_memory(error) else None
+    if shorter is None:
+        raise error
+    log.warning("scoring ran out of memory and goes on with rows of %s tokens", f"{shorter:,}")
+    return shorter
+
+
 @torch.no_grad()
 def score_examples(
     model: Any,
@@ -77,7 +91,7 @@ def score_examples(
         examples: What to score; an example without target tokens scores 0 nats over 0 tokens.
         pad_id: See `lm.batches.pad_id_of`.
         batch_size: Most examples in a padded pass; None leaves it to `row_tokens`.
-        row_tokens: Most tokens in a forward pass, padding included.
+        row_tokens: Most tokens in a forward pass, padding included; halved where memory runs out.
         side: Padding side of a padded pass.
         route: See `lm.passes.passes`.
         advance: Told how many examples were just done.
@@ -95,20 +109,24 @@ def score_examples(
     was_training = model.training
     model.eval()
     try:
-        for losses in passes(
-            model,
-            [examples[place] for place in scorable],
-            pad_id=pad_id,
-            row_tokens=row_tokens,
-            most=batch_size,
-            side=side,
-            route=route,
-        ):
-            names_S = np.array(scorable)[losses.example_S.cpu().numpy()]
-            np.add.at(nll, names_S, losses.nll_S.cpu().double().numpy())
-            np.add.at(tokens, names_S, 1)
-            np.add.at(correct, names_S, losses.correct_S.cpu().numpy())
-            advance(len(losses.examples))
+        while left := [place for place in scorable if not tokens[place]]:
+            try:
+                for losses in passes(
+                    model,
+                    [examples[place] for place in left],
+                    pad_id=pad_id,
+                    row_tokens=row_tokens,
+                    most=batch_size,
+                    side=side,
+                    route=route,
+                ):
+                    names_S = np.array(left)[losses.example_S.cpu().numpy()]
+                    np.add.at(nll, names_S, losses.nll_S.cpu().double().numpy())
+                    np.add.at(tokens, names_S, 1)
+                    np.add.at(correct, names_S, losses.correct_S.cpu().numpy())
+                    advance(len(losses.examples))
+            except (MemoryError, RuntimeError) as error:
+                row_tokens = _shorter(error, row_tokens, [examples[place] for place in left])
     finally:
         model.train(was_training)
     return ExampleScores(

@@ -102,6 +102,11 @@ class RunFolder:
         return self.path / "train" / "failure.json"
 
     @property
+    def cache(self) -> Path:
+        """What need not be computed twice; deleting it costs time and nothing else."""
+        return self.path / "cache"
+
+    @property
     def report(self) -> Path:
         """The page people read."""
         return self.path / "report.html"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lorascope.errors import NumericsError, UndefinedMetric, explain
+from lorascope.lm.passes import Route
 from lorascope.lm.score import score_examples
 from lorascope.metrics.likelihood import mean_nll
 from lorascope.metrics.uncertainty import ratio_interval
@@ -93,6 +94,7 @@ def evaluate(
     row_tokens: int,
     ranks: Ranks,
     request: StopRequest | None = None,
+    route: Route = "auto",
 ) -> EvalRecord:
     """Score both sets.
 
@@ -107,6 +109,7 @@ def evaluate(
         row_tokens: Token budget of a forward pass.
         ranks: The processes to share the work with.
         request: Looked at after each forward pass.
+        route: "padded" for the plain path, as in the training's own steps.
 
     Raises:
         NumericsError: A loss is not finite.
@@ -122,7 +125,12 @@ def evaluate(
             continue
         with contextlib.suppress(_Asked):  # the others must learn of it before this one leaves
             own = score_examples(
-                model, ranks.mine(chosen), pad_id=pad_id, row_tokens=row_tokens, advance=_looking(request)
+                model,
+                ranks.mine(chosen),
+                pad_id=pad_id,
+                row_tokens=row_tokens,
+                route=route,
+                advance=_looking(request),
             )
         signal = ranks.largest(request.number or 0)
         if signal:

@@ -7,7 +7,8 @@ import torch
 
 from lorascope.errors import explain
 from lorascope.run.dataset import Example
-from lorascope.train.step import NonFiniteStep, Trainee
+from lorascope.train.step import NonFiniteStep
+from lorascope.train.trainee import Trainee
 
 
 def refuse_broken_update(trainee: Trainee, examples: Sequence[Example]) -> None:

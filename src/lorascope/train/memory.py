@@ -8,7 +8,12 @@ from typing import Any
 
 import torch
 
-from lorascope.engine.memory import available_memory, is_out_of_memory, kept_for_backward
+from lorascope.engine.memory import (
+    available_memory,
+    bytes_in_words,
+    is_out_of_memory,
+    kept_for_backward,
+)
 from lorascope.errors import RunError, explain
 from lorascope.lm.passes import Route, passes
 from lorascope.run.dataset import Example
@@ -79,6 +84,7 @@ def plan_memory(
     kept: float,
     num_layers: int,
     longest: int,
+    step_tokens: int,
     optimizer_bytes: int,
     available: int | None,
     row_tokens: int | None,
@@ -94,6 +100,7 @@ def plan_memory(
         kept: From `kept_per_token`.
         num_layers: Layers of the model.
         longest: Tokens of the longest example: no row can be shorter.
+        step_tokens: Tokens of the largest step: no row can be longer.
         optimizer_bytes: Of gradients and moments.
         available: Bytes left after the model was loaded; None where nobody knows.
         row_tokens: As asked for; None chooses.
@@ -102,7 +109,7 @@ def plan_memory(
     """
 
     def need(rows: int, again: bool) -> int:
-        return int(_SURPLUS * kept * rows * (2 / num_layers if again else 1))
+        return int(_SURPLUS * kept * min(rows, step_tokens) * (2 / num_layers if again else 1))
 
     most = ROW_TOKENS.get(device, 4096) if row_tokens is None else row_tokens
     least = most if row_tokens is not None else max(min(longest, most), min(_LEAST_ROW, most))
@@ -116,7 +123,7 @@ def plan_memory(
     taken = max(chosen, longest)
     told = [f"rows of {chosen:,} tokens in place of {most:,}"] if chosen < most else []
     told += ["activations computed again in the backward pass"] if again and recompute is None else []
-    why = f" for the {(available or 0) / 1e9:.1f} GB left" if told else ""
+    why = f" for the {bytes_in_words(available or 0)} left" if told else ""
     return MemoryPlan(
         row_tokens=chosen,
         recompute=again,
@@ -141,21 +148,6 @@ def memory_left(device: torch.device) -> int | None:
     if left is None or device.type == "cuda":
         return left
     return left // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-
-
-def shorter_rows(row_tokens: int, examples: Sequence[Example]) -> int | None:
-    """Half of the longest row that these examples make, but never less than the longest of them.
-
-    Args:
-        row_tokens: The budget they did not fit in.
-        examples: What is to be run.
-
-    Returns:
-        The next budget to try; None where each example has a row of its own already.
-    """
-    longest = max(one.num_tokens for one in examples)
-    used = min(row_tokens, sum(one.num_tokens for one in examples))
-    return max(longest, used // 2) if used > longest else None
 
 
 @contextlib.contextmanager

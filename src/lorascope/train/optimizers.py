@@ -40,7 +40,7 @@ def make_optimizer(
                 f"train.optimizer: {name} needs bitsandbytes, which cannot be loaded",
                 where="train.optimizer of the recipe",
                 why=str(error).splitlines()[0] if str(error) else type(error).__name__,
-                fix="pip install bitsandbytes, or train.optimizer: adamw",
+                fix='pip install "lorascope[bitsandbytes]", or train.optimizer: adamw',
             )
         ) from error
     unpaged = {} if parameters[0].is_cuda else _UNPAGED

@@ -4,9 +4,17 @@ So a resumed run sees the same.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
+    """The order of an epoch; kept while its steps ask for it."""
+    return np.random.default_rng([seed, epoch]).permutation(num_examples)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +48,13 @@ class StepPlan:
             Indices into the training split. Within an epoch no index comes twice and none is left out.
         """
         epoch, position = divmod(step - 1, self.steps_per_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.num_examples)
+        order = _order(self.seed, epoch, self.num_examples)
         return [int(i) for i in order[position * self.batch_size : (position + 1) * self.batch_size]]
+
+    def sums(self, values: Sequence[int]) -> np.ndarray:
+        """Sum a number of each example over the examples of every step, [num_steps] int64."""
+        numbers = np.asarray(values, dtype=np.int64)
+        return np.array([numbers[self.indices(step)].sum() for step in range(1, self.num_steps + 1)])
 
     def epoch_after(self, step: int) -> float:
         """Passes over the data when a step is done."""

@@ -1,7 +1,7 @@
 """The processes that train together, through accelerate; a single process is the case of one rank."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,24 @@ class Ranks:
         """Wait until every rank is here."""
         if self.world > 1:
             torch.distributed.barrier()
+
+
+def one_of_several(environ: Mapping[str, str]) -> str | None:
+    """Say that a launcher was asked for several processes and started one.
+
+    `accelerate launch --num_processes 2` does so on a CPU without a word; all it leaves is the address at
+    which the others would meet.
+
+    Args:
+        environ: The environment variables.
+    """
+    asked = "ACCELERATE_USE_CPU" in environ and "MASTER_ADDR" in environ
+    if not asked or "WORLD_SIZE" in environ:
+        return None
+    return (
+        "accelerate launch was asked for several processes and started one, as it does on a CPU: "
+        "torchrun --nproc-per-node N or accelerate launch --multi_gpu --num_processes N starts several"
+    )
 
 
 def join_ranks() -> Ranks:

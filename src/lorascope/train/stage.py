@@ -19,6 +19,7 @@ from lorascope.run.provenance import Overwrite, StageClock, StageInputs, is_up_t
 from lorascope.run.recipe import recipe_values
 from lorascope.run.records import StepRecord, append_line, read_json
 from lorascope.run.sections import Recipe
+from lorascope.train.disk import refuse_full_disk
 from lorascope.train.evaluate import evaluate
 from lorascope.train.finite import refuse_broken_update
 from lorascope.train.memory import out_of_memory_told
@@ -108,6 +109,7 @@ def train_splits(
         make_room(run, overwrite=overwrite, resume=resume, ranks=ranks, observer=observer)
         with out_of_memory_told(run):
             training = build_training(run, recipe, splits, inputs, ranks, observer)
+        refuse_full_disk(training)
         if resume:
             go_back(training)  # refuses settings that the checkpoint was not made with
         if ranks.writes:  # now that they are known to work; --resume alone goes on with what was asked for
@@ -255,6 +257,7 @@ def _evaluate(training: Training, request: StopRequest, *, full: bool = False) -
         row_tokens=trainee.row_tokens,
         ranks=training.ranks,
         request=request,
+        route=trainee.route,
     )
     training.evaluated.add(training.done)
     better = training.note_best(record)

@@ -3,56 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from lorascope.engine.memory import is_out_of_memory
 from lorascope.errors import NumericsError, explain
-from lorascope.lm.passes import Route, passes
+from lorascope.lm.batches import shorter_rows
+from lorascope.lm.passes import passes
 from lorascope.lm.recompute import recompute_activations
 from lorascope.run.dataset import Example
-from lorascope.train.memory import shorter_rows
-from lorascope.train.ranks import Ranks
-
-
-@dataclass(slots=True, kw_only=True)
-class Trainee:
-    """What is being trained.
-
-    Attributes:
-        model: The PEFT model, in training mode.
-        parameters: Its trainable parameters.
-        optimizer: Over them.
-        scaler: Scales the loss in fp16; disabled otherwise.
-        pad_id: To pad with.
-        row_tokens: Token budget of one forward and backward pass.
-        max_grad_norm: Clip to this length; None does not.
-        ranks: The processes that train together.
-        route: "auto" for packed rows where the model runs them, "padded" for the plain path.
-        share: Whether prefixes that examples have in common may be computed once.
-        recompute: Whether activations are computed again in the backward pass; None: not yet, and they may be
-            where memory runs out.
-    """
-
-    model: Any
-    parameters: list[torch.nn.Parameter]
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    pad_id: int
-    row_tokens: int
-    max_grad_norm: float | None
-    ranks: Ranks
-    route: Route = "auto"
-    share: bool = True
-    recompute: bool | None = False
-
-    def lay_out(self, row_tokens: int | None, recompute: bool) -> None:
-        """Take over the rows of the training that is gone on with."""
-        self.row_tokens = row_tokens or self.row_tokens
-        if recompute and not self.recompute:
-            recompute_activations(self.model)
-            self.recompute = True
+from lorascope.train.trainee import Trainee
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Everything a training needs, loaded and settled before its first step."""
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,13 +9,9 @@ import torch
 from lorascope.engine.precision import Precision, choose_device, choose_precision
 from lorascope.engine.threads import take_back_threads
 from lorascope.errors import DataError, explain
-from lorascope.lm.adapter import attach_adapter, resolve_target_modules, trainable_parameters
 from lorascope.lm.batches import pad_id_of
 from lorascope.lm.fingerprint import base_fingerprint
-from lorascope.lm.load import load_base, load_tokenizer
-from lorascope.lm.packed import drops_values
-from lorascope.lm.passes import Route, settle
-from lorascope.lm.recompute import recompute_activations
+from lorascope.lm.load import load_tokenizer
 from lorascope.lm.score import refuse_unfit
 from lorascope.lm.template_record import load_template
 from lorascope.run.dataset import Example
@@ -25,13 +22,11 @@ from lorascope.run.records import EvalRecord
 from lorascope.run.sections import Recipe, TrainSection
 from lorascope.run.texts import read_sources
 from lorascope.train.evaluate import EvalSets, comparable_loss, draw_eval_sets, resolve_eval_steps
-from lorascope.train.memory import MemoryPlan, kept_per_token, memory_left, plan_memory
-from lorascope.train.optimizers import make_optimizer, moment_bytes, optimizer_told
+from lorascope.train.memory import MemoryPlan
+from lorascope.train.optimizers import optimizer_told
 from lorascope.train.plan import StepPlan, make_plan
-from lorascope.train.ranks import Ranks
-from lorascope.train.step import Trainee
-
-_TRIED = 64
+from lorascope.train.ranks import Ranks, one_of_several
+from lorascope.train.trainee import Trainee, build_model, build_trainee, engine_told
 
 
 @dataclass(slots=True, kw_only=True)
@@ -134,18 +129,25 @@ def build_training(
     threads = take_back_threads()
     if ranks.writes:
         observer.note(f"training in {precision.name} on {device.type}: {precision.reason}")
-        if threads:
-            observer.note(threads)
+        for told in (threads, one_of_several(os.environ)):
+            if told:
+                observer.note(told)
     tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
     if run.template.is_file():
         template = load_template(run.template, tokenizer)  # refuses another tokenizer than the data's
         tokenizer.chat_template = template.chat_template or tokenizer.chat_template  # a file's goes along
     train = _trainable(splits["train"])
-    model, targets = _model(recipe, precision, device)
+    model, targets = build_model(recipe, precision, device)
     for name, examples in splits.items():
         refuse_unfit(model, examples, f"split {name}")
-    engine = _engine(recipe.train, model, train, pad_id_of(tokenizer))
-    trainee, memory = _trainee(recipe, model, precision, train, pad_id_of(tokenizer), ranks)
+    plan = make_plan(
+        num_examples=len(train),
+        batch_size=recipe.train.batch_size,
+        epochs=recipe.train.epochs,
+        seed=recipe.seed,
+    )
+    engine = engine_told(recipe.train, model, train, pad_id_of(tokenizer))
+    trainee, memory = build_trainee(recipe, model, precision, train, plan, pad_id_of(tokenizer), ranks)
     if ranks.writes:
         observer.note(f"engine: {engine}")
         for told in (
@@ -154,12 +156,6 @@ def build_training(
         ):
             if told:
                 observer.note(told)
-    plan = make_plan(
-        num_examples=len(train),
-        batch_size=recipe.train.batch_size,
-        epochs=recipe.train.epochs,
-        seed=recipe.seed,
-    )
     sets = draw_eval_sets(
         train, splits.get("validation", []), first=recipe.train.eval_examples, seed=recipe.seed
     )
@@ -186,75 +182,6 @@ def build_training(
         engine=engine,
         memory=memory,
     )
-
-
-def _engine(section: TrainSection, model: Any, train: list[Example], pad_id: int) -> str:
-    """How examples will run through the model, in words; the first of them are tried."""
-    if section.packing is False:
-        return "padded batches, as asked"
-    if drops_values(model):
-        return "padded batches, because the base's own dropout is on"
-    return settle(model, train[:_TRIED], pad_id=pad_id).told
-
-
-def _trainee(
-    recipe: Recipe, model: Any, precision: Precision, train: list[Example], pad_id: int, ranks: Ranks
-) -> tuple[Trainee, MemoryPlan]:
-    """The model with its optimizer, laid out for the memory that is left."""
-    asked, device = recipe.train, next(model.parameters()).device
-    parameters = trainable_parameters(model)
-    route: Route = "padded" if asked.packing is False else "auto"
-    share = asked.shared_prefix is not False
-    plan = plan_memory(
-        kept=kept_per_token(model, train, pad_id=pad_id, route=route, share=share),
-        num_layers=model.config.get_text_config().num_hidden_layers,
-        longest=max(example.num_tokens for example in train),
-        optimizer_bytes=moment_bytes(asked.optimizer, parameters),
-        available=memory_left(device),
-        row_tokens=None if asked.row_tokens == "auto" else asked.row_tokens,
-        recompute=None if asked.checkpoint_activations == "auto" else asked.checkpoint_activations,
-        device=device.type,
-    )
-    if plan.recompute:
-        recompute_activations(model)
-    trainee = Trainee(
-        model=model,
-        parameters=parameters,
-        optimizer=make_optimizer(
-            asked.optimizer, parameters, rate=asked.learning_rate, weight_decay=asked.weight_decay
-        ),
-        scaler=torch.amp.GradScaler(device.type, enabled=precision.scale_loss),
-        pad_id=pad_id,
-        row_tokens=plan.row_tokens,
-        max_grad_norm=asked.max_grad_norm,
-        ranks=ranks,
-        route=route,
-        share=share,
-        recompute=True if plan.recompute else None if asked.checkpoint_activations == "auto" else False,
-    )
-    return trainee, plan
-
-
-def _model(recipe: Recipe, precision: Precision, device: torch.device) -> tuple[Any, tuple[str, ...]]:
-    """The base model with a fresh adapter, in training mode, and the layers that got one."""
-    base = load_base(
-        recipe.base.id,
-        revision=recipe.base.revision,
-        dtype=precision.weight_dtype,
-        device=device,
-        dropout=recipe.base.dropout,
-    )
-    targets = resolve_target_modules(recipe.lora.target_modules, base, recipe.base.id)
-    model = attach_adapter(
-        base,
-        rank=recipe.lora.rank,
-        alpha=recipe.lora.alpha,
-        dropout=recipe.lora.dropout,
-        target_modules=targets,
-        seed=recipe.seed,
-    )
-    model.train()
-    return model, targets
 
 
 def _trainable(examples: list[Example]) -> list[Example]:
