@@ -21,9 +21,9 @@ def trainee_of(job: Job, *, adapter: str = "adapter", clip: bool = True) -> Any:
     import torch
 
     from lorascope.lm.adapter import trainable_parameters
+    from lorascope.train.memory import ROW_TOKENS
     from lorascope.train.ranks import Ranks
-    from lorascope.train.step import Trainee
-    from lorascope.train.training import _ROW_TOKENS
+    from lorascope.train.trainee import Trainee
 
     model = load_model(job, adapter=adapter)
     parameters = trainable_parameters(model)
@@ -33,7 +33,7 @@ def trainee_of(job: Job, *, adapter: str = "adapter", clip: bool = True) -> Any:
         optimizer=torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.0),
         scaler=torch.amp.GradScaler("cpu", enabled=False),
         pad_id=int(model.config.eos_token_id),
-        row_tokens=job.row_tokens or _ROW_TOKENS["cpu"],
+        row_tokens=job.row_tokens or ROW_TOKENS["cpu"],
         max_grad_norm=MAX_NORM if clip else None,
         ranks=Ranks(rank=0, world=1),
     )
