@@ -109,6 +109,7 @@ def test_the_charts_hold_no_script_and_name_every_bar(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("LORASCOPE_BENCH" not in os.environ, reason="minutes; set LORASCOPE_BENCH to run it")
 def test_its_own_side_runs_on_a_tiny_model(tmp_path: Path) -> None:
     results = tmp_path / "train.json"
     cell = "cell alpaca float32 batch 8 dropout 0"
