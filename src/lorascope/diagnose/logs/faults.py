@@ -59,7 +59,7 @@ def not_a_log(path: Path, lines: Iterable[str]) -> RunError:
             "no training log was recognised",
             where=f"{path}, which begins with {', '.join(shown) or 'nothing'}",
             why=f"what is read: {READ}",
-            fix="give the file that the losses were logged to, or a CSV export with the columns step and loss",
+            fix="give the file that the losses were logged to, or a CSV export with columns step and loss",
         )
     )
 

@@ -53,6 +53,8 @@ _RANKED: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
+_ENDS = {"learning_rate": ("_lr", "_learning_rate"), "grad_norm": ("_grad_norm", "_gradient_norm")}
+
 LOSS_NAMES = frozenset(_RANKED["loss"] + _RANKED["eval_loss"])
 """Every name of a loss that is known, in the form of `plain`."""
 
@@ -103,6 +105,10 @@ def guess_columns(counts: Mapping[str, int], given: Mapping[str, str] | None = N
         ):
             continue
         names = next((by_plain[one] for one in ranked if one in by_plain), [])
+        if quantity not in found and names:
+            found[quantity] = max(names, key=lambda name: counts[name])
+    for quantity, ends in _ENDS.items():
+        names = [name for name in usable if plain(name).endswith(ends)]
         if quantity not in found and names:
             found[quantity] = max(names, key=lambda name: counts[name])
     for quantity in ("loss", "eval_loss"):

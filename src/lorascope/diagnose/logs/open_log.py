@@ -3,7 +3,7 @@
 import gzip
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ _TEXT_SUFFIXES = (".log", ".out", ".txt", ".json")
 _GZIP = b"\x1f\x8b"
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 _LINES_LOOKED_AT = 50
+_DEEPEST = 4
 
 
 def open_log(path: str | Path, columns: Mapping[str, str] | None = None) -> LoggedRun:
@@ -135,31 +136,26 @@ def _starts_as_state(content: str) -> bool:
 def _open_value(
     value: Any, path: Path, columns: Mapping[str, str] | None, problems: list[str]
 ) -> LoggedRun | None:
-    if isinstance(value, dict):
-        if isinstance(value.get("log_history"), list):
-            return trainer_state.state_run(value, path, columns, problems=problems)
+    """A JSON value that is a log, holds one somewhere, or is the only line of one."""
+    if isinstance(value, dict) and isinstance(value.get("log_history"), list):
+        return trainer_state.state_run(value, path, columns, problems=problems)
+    found = list(_tables(value))
+    rows = next((one for one in found if table.has_loss(one)), found[0] if found else None)
+    if rows is not None:
+        return table.table_run(rows, path, "JSON", columns, problems=problems)
+    return _open_rows([value], path, columns, problems) if isinstance(value, dict) and value else None
+
+
+def _tables(value: Any, depth: int = 0) -> Iterator[list[dict[str, Any]]]:
+    """Everything in a JSON value that may be the rows of a table, the outermost first."""
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        yield value
+    elif isinstance(value, dict) and depth < _DEEPEST:
         rows = table.columns_as_rows(value)
         if rows is not None:
-            return table.table_run(rows, path, "JSON of columns", columns, problems=problems)
-        for inner in value.values():  # {"history": [...]}, {"log_history": {...}} and the like
-            if isinstance(inner, dict | list) and inner:
-                found = _open_value(inner, path, columns, problems)
-                if found is not None:
-                    return found
-        return (
-            table.table_run([value], path, "JSON", columns, problems=problems) if _has_number(value) else None
-        )
-    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
-        return (
-            table.table_run(value, path, "JSON", columns, problems=problems)
-            if _has_number(value[0])
-            else None
-        )
-    return None
-
-
-def _has_number(entry: Mapping[str, Any]) -> bool:
-    return any(isinstance(one, int | float | str) for one in entry.values())
+            yield rows
+        for inner in value.values():
+            yield from _tables(inner, depth + 1)
 
 
 def _open_json_lines(
@@ -190,6 +186,12 @@ def _open_json_lines(
         problems.append(
             f"{len(broken):,} lines are no JSON and were passed over, the first is line {broken[0]:,}"
         )
+    return _open_rows(entries, path, columns, problems)
+
+
+def _open_rows(
+    entries: list[dict[str, Any]], path: Path, columns: Mapping[str, str] | None, problems: list[str]
+) -> LoggedRun:
     if trainer_log.is_trainer_log(entries):
         return trainer_log.trainer_log_run(entries, path, columns, problems=problems)
     return table.table_run(entries, path, "JSONL", columns, problems=problems)

@@ -98,6 +98,12 @@ def columns_as_rows(columns: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 
+def has_loss(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a name in the rows means a loss."""
+    found = names.guess_columns(Counter(chain.from_iterable(_flat(row) for row in rows)))
+    return any(one in found for one in _LOSSES)
+
+
 def _header(lines: Sequence[str]) -> tuple[list[str] | None, list[list[str]]]:
     kept = [line for line in lines if line.strip() and not line.startswith(_COMMENT)]
     if not kept:
