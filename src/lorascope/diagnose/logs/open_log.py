@@ -161,21 +161,8 @@ def _tables(value: Any, depth: int = 0) -> Iterator[list[dict[str, Any]]]:
 def _open_json_lines(
     content: str, path: Path, columns: Mapping[str, str] | None, problems: list[str]
 ) -> LoggedRun | None:
-    entries: list[dict[str, Any]] = []
-    broken: list[int] = []
     lines = content.splitlines()
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            broken.append(number)
-            if len(broken) > max(3, len(entries)):
-                return None  # not lines of JSON, but text that begins with a brace
-            continue
-        if isinstance(entry, dict):
-            entries.append(entry)
+    entries, broken = _decoded_lines(lines)
     if not entries:
         return None
     if broken == [len(lines)]:
@@ -187,6 +174,32 @@ def _open_json_lines(
             f"{len(broken):,} lines are no JSON and were passed over, the first is line {broken[0]:,}"
         )
     return _open_rows(entries, path, columns, problems)
+
+
+def _decoded_lines(lines: list[str]) -> tuple[list[dict[str, Any]], list[int]]:
+    """The objects of lines of JSON, and the numbers of the lines that are none."""
+    try:  # all at once, which takes a third of the time
+        told = [line for line in lines if line.strip()]
+        values = json.loads(f"[{','.join(told)}]")
+        if len(values) == len(told):  # else two broken lines made one whole value between them
+            return [one for one in values if isinstance(one, dict)], []
+    except (ValueError, RecursionError):
+        pass
+    entries: list[dict[str, Any]] = []
+    broken: list[int] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            broken.append(number)
+            if len(broken) > max(3, len(entries)):
+                return [], broken  # not lines of JSON, but text that begins with a brace
+            continue
+        if isinstance(entry, dict):
+            entries.append(entry)
+    return entries, broken
 
 
 def _open_rows(

@@ -50,15 +50,15 @@ def delimited_run(
         RunError: No column is a loss.
     """
     header, rows = _header(lines)
-    names_ = [name or f"column_{number}" for number, name in enumerate(header or [], start=1)]
-    whole = [row for row in rows if len(row) == len(names_) and row != names_]
+    columns = [name or f"column_{number}" for number, name in enumerate(header or [], start=1)]
+    whole = [row for row in rows if len(row) == len(columns) and row != columns]
     if len(whole) < len(rows):
         problems.append(
             f"{len(rows) - len(whole):,} rows were passed over: they have another number of columns than the "
             "header, or repeat it"
         )
     # An empty cell is no value: W&B and pandas write one wherever a step did not log a column.
-    entries = [{name: cell for name, cell in zip(names_, row, strict=True) if cell != ""} for row in whole]
+    entries = [{name: cell for name, cell in zip(columns, row, strict=True) if cell != ""} for row in whole]
     form = "TSV" if lines and "\t" in lines[0] else "CSV"
     return table_run(entries, path, form, given, problems=problems)
 
@@ -119,12 +119,14 @@ def _header(lines: Sequence[str]) -> tuple[list[str] | None, list[list[str]]]:
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of mappings within a mapping under "outer/inner"; without those that are null."""
+    """Values of mappings within a mapping under "outer/inner"."""
+    if not any(isinstance(value, dict) for value in entry.values()):
+        return dict(entry) if not isinstance(entry, dict) else entry
     flat: dict[str, Any] = {}
     for name, value in entry.items():
         if isinstance(value, dict):
-            flat.update({f"{name}/{inner}": one for inner, one in value.items() if one is not None})
-        elif value is not None:
+            flat.update({f"{name}/{inner}": one for inner, one in value.items()})
+        else:
             flat[name] = value
     return flat
 

@@ -1,5 +1,6 @@
 """What a training printed (output.log, nohup.out, a console saved to a file) -> `LoggedRun`."""
 
+import functools
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ _NUMBER = (
     r"|nan|inf(?:inity)?))(?!\w|\.\d)"
 )
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[^\n\r]\x08")
+_CONTROL = re.compile(r"[\x08\x1b]")
 _TELLS = re.compile(r"loss|nll|ppl|perplexity|epoch|eval_", re.IGNORECASE)
 
 # {'loss': 1.2, 'grad_norm': '0.5', 'reward': tensor(0.1)} as Python or JSON prints it
@@ -103,8 +105,8 @@ def text_run(
 def _segments(text: str) -> Iterator[str]:
     """Lines that may tell something, without colours; a progress bar's states are lines of their own."""
     for line in re.split(r"[\n\r]+", text):
-        if _TELLS.search(line) or _STEP.search(line):
-            yield _COLOURS.sub("", line)
+        if "loss" in line or _TELLS.search(line) or _STEP.search(line):
+            yield _COLOURS.sub("", line) if _CONTROL.search(line) else line
 
 
 def _mappings(line: str) -> Iterator[dict[str, Any]]:
@@ -160,7 +162,12 @@ def _shortened(name: str) -> str:
 
 
 def _has_loss(entry: Mapping[str, Any]) -> bool:
-    return any(re.search(r"loss|nll|ppl|perplexity", name, re.IGNORECASE) for name in entry)
+    return any(map(_names_loss, entry))
+
+
+@functools.cache
+def _names_loss(name: str) -> bool:
+    return re.search(r"loss|nll|ppl|perplexity", name, re.IGNORECASE) is not None
 
 
 def _has_bad_loss(entry: Mapping[str, Any]) -> bool:
