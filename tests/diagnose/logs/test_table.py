@@ -168,3 +168,29 @@ def test_a_table_without_a_loss_names_its_columns(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "log.jsonl", {"step": 1, "objective": 2.5}, {"step": 2, "objective": 2.0})
     with pytest.raises(RunError, match="available: objective, step"):
         open_log(path)
+
+
+def test_a_nameless_column_may_be_given(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "eval.csv", ["Step", "Value"], [10, 2.5])
+    run = open_log(path, columns={"loss": "Value"})
+    assert run.train.loss.tolist() == [2.5] and len(run.evals) == 0
+
+
+def test_a_column_called_value_is_no_loss_beside_one(tmp_path: Path) -> None:
+    run = open_log(write_csv(tmp_path / "a.csv", ["step", "loss", "value"], [10, 2.5, 9]))
+    assert run.train.loss.tolist() == [2.5] and run.problems == ()
+
+
+def test_two_broken_lines_never_make_a_whole_one(tmp_path: Path) -> None:
+    lines = ['{"step": 1, "loss": 2.5}', '{"step": 2', '"loss": 9}', '{"step": 3, "loss": 2.25}']
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    run = open_log(tmp_path / "log.jsonl")
+    assert run.train.loss.tolist() == [2.5, 2.25]
+    assert "2 lines are no JSON and were passed over, the first is line 2" in run.problems[0]
+
+
+def test_a_given_step_leaves_a_metric_per_row_what_it_is(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path / "m.csv", ["metric", "step", "n", "value"], ["loss", 10, 1, 2.5], ["loss", 20, 2, 2]
+    )
+    assert open_log(path, columns={"step": "n"}).train.step.tolist() == [1, 2]

@@ -54,6 +54,8 @@ def test_the_lines_of_nanogpt_keep_both_of_its_training_losses(tmp_path: Path) -
         "Step [5/100], Training Loss 2.5, learning rate: 0.25.",
         "\x1b[1mglobal step 5\x1b[0m INFO loss is 2.5, lr = .25",
         "Step 5 | loss:2.5 lr:0.25 tokens_per_second_per_gpu:12.5",
+        " iteration   5/  100 | learning rate: 2.500E-01 | lm loss: 2.5 | loss scale: 1.0 |",
+        'INFO | train | {"epoch": 1, "train_loss": "2.5", "train_num_updates": "5", "train_lr": "0.25"}',
     ],
 )
 def test_losses_told_in_words_are_read(tmp_path: Path, line: str) -> None:

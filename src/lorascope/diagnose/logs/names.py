@@ -19,7 +19,7 @@ _RANKED: dict[str, tuple[str, ...]] = {
     "step": (
         "train_global_step", "trainer_global_step", "global_step", "global_step_max_steps", "current_steps",
         "step", "steps", "train_step", "iter", "iteration", "iterations", "iters", "it", "num_updates",
-        "update", "step_end", "_step", "batch",
+        "train_num_updates", "update", "step_end", "batch",
     ),
     "epoch": ("epoch", "epochs", "train_epoch", "current_epoch", "cur_epoch"),
     "loss": (

@@ -117,6 +117,7 @@ def logged_run(
     is_eval = np.any([has_eval, *(present for _, present in metrics.values())], axis=0)
     if not has_loss.any() and not is_eval.any():
         raise no_loss(path, form, list(counts))
+    _tell_other_losses(metric_names, columns, table.problems)
     probe = _measured_train_loss(counts, columns)
     if probe is not None:
         metric_names["train_loss"] = probe
@@ -164,6 +165,17 @@ def _metric_names(counts: Mapping[str, int], columns: Mapping[str, str]) -> dict
         if metric is not None and name not in taken:
             found.setdefault(metric, name)
     return found
+
+
+def _tell_other_losses(
+    metric_names: Mapping[str, str], columns: Mapping[str, str], problems: list[str]
+) -> None:
+    others = [name for metric, name in metric_names.items() if metric.endswith("loss")]
+    if others and "eval_loss" in columns:
+        problems.append(
+            f'several evaluation losses are logged: "{columns["eval_loss"]}" was read as the loss, and kept '
+            f"as metrics: {', '.join(others[:4])}"
+        )
 
 
 def _loss(table: Columns, columns: dict[str, str], quantity: str) -> tuple[np.ndarray, np.ndarray]:

@@ -84,8 +84,10 @@ def table_run(
         RunError: No column is a loss.
     """
     flat = [_flat(entry) for entry in entries]
-    rows = _by_split(_widened(flat, path, problems))
-    rows = _one_run(rows, given, problems)
+    losses = {name for quantity, name in (given or {}).items() if quantity.endswith("loss")}
+    if not any(name in row for name in losses for row in flat):  # else a loss is given as the file names it
+        flat = _by_split(_widened(flat, path, problems))
+    rows = _one_run(flat, given, problems)
     return logged_run(rows, path=path, form=form, given=given, problems=problems)
 
 
@@ -139,6 +141,8 @@ def _widened(rows: list[dict[str, Any]], path: Path, problems: list[str]) -> lis
         return rows
     metric = next((by_plain[one] for one in _METRIC_COLUMNS if one in by_plain), None)
     if metric is None:
+        if has_loss(rows[:1]):
+            return rows
         words = set(names.plain(path.stem).split("_"))
         taken = "eval_loss" if words & set(names.EVAL_WORDS) else "loss"
         problems.append(f'the only column of values is called "{value}": it is taken for {taken}')
