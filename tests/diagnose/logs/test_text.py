@@ -88,10 +88,13 @@ def test_of_two_forms_the_fuller_is_read_and_the_other_is_told(tmp_path: Path) -
     text = "".join(f"step {n} loss: {3 - n / 4}\n" for n in range(1, 5)) + "{'loss': nan, 'accuracy': 0.5}\n"
     run = read(tmp_path, text)
     assert run.train.loss.tolist() == [2.75, 2.5, 2.25, 2.0]
-    assert run.problems == (
-        "1 lines with a mapping in braces that tell a loss were passed over, 1 of them a loss that is not "
-        "finite",
-    )
+    assert run.problems == ("lines with a mapping in braces that tell a loss, passed over: 1, not finite: 1",)
+
+
+def test_of_two_forms_that_are_as_full_the_mappings_are_read(tmp_path: Path) -> None:
+    # transformers closes a training with a summary in words
+    run = read(tmp_path, "{'loss': 2.5, 'epoch': 1.0}\n***** train metrics *****\n  train_loss   =     9.5\n")
+    assert run.train.loss.tolist() == [2.5]
 
 
 def test_bytes_that_are_no_text_do_not_hide_the_numbers(tmp_path: Path) -> None:

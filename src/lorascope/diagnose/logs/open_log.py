@@ -113,11 +113,12 @@ def _decoded(data: bytes, problems: list[str]) -> str:
 def _open_json(
     content: str, path: Path, columns: Mapping[str, str] | None, problems: list[str]
 ) -> LoggedRun | None:
-    """One JSON value, whole or cut, or a line each; None where it is neither."""
+    """One JSON value, whole or cut, or a line each; None where it is neither.
+
+    The standard library takes NaN and Infinity, which are no JSON and which transformers writes.
+    """
     try:
-        value = json.loads(
-            content
-        )  # NaN and Infinity, which are no JSON and which transformers writes, included
+        value = json.loads(content)
     except ValueError:
         if trainer_state.has_history(content[:1000]) or _starts_as_state(content):
             return trainer_state.cut_run(content, path, columns)

@@ -87,18 +87,15 @@ def text_run(
             entry = _worded(line, place)
             if entry is not None:
                 worded.append(entry)
-    fewer, more = sorted((braces, worded), key=lambda entries: sum(map(_has_loss, entries)))
+    fewer, more = sorted((worded, braces), key=lambda entries: sum(map(_has_loss, entries)))
     if not more:
         return None
     passed_over = [entry for entry in fewer if _has_loss(entry)]
     if passed_over:
         what = "of another form" if fewer is worded else "with a mapping in braces"
-        problem = f"{len(passed_over):,} lines {what} that tell a loss were passed over"
+        problem = f"lines {what} that tell a loss, passed over: {len(passed_over):,}"
         num_bad = sum(map(_has_bad_loss, passed_over))
-        problems = [
-            *problems,
-            problem + (f", {num_bad:,} of them a loss that is not finite" if num_bad else ""),
-        ]
+        problems = [*problems, problem + (f", not finite: {num_bad:,}" if num_bad else "")]
     return logged_run(more, path=path, form=FORM, given=given, problems=problems)
 
 
