@@ -1,0 +1,180 @@
+"""A TensorBoard event file -> its scalars and texts, without TensorBoard.
+
+A file is a chain of records (TFRecord: length, checksum of the length, an Event in protobuf's wire format,
+checksum of the Event). Of an Event only its step and the values of its summary are read; anything else,
+images and histograms above all, is passed over by its length.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_HEADER = 12
+_FOOTER = 4
+
+# Field numbers of event.proto, summary.proto and tensor.proto of TensorFlow.
+_EVENT_STEP, _EVENT_SUMMARY = 2, 5
+_SUMMARY_VALUE = 1
+_VALUE_TAG, _VALUE_SIMPLE, _VALUE_TENSOR = 1, 2, 8
+_TENSOR_DTYPE, _TENSOR_CONTENT, _TENSOR_FLOATS, _TENSOR_DOUBLES, _TENSOR_STRINGS = 1, 4, 5, 6, 8
+_DT_FLOAT, _DT_DOUBLE = 1, 2
+_LONGEST_TEXT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One logged value.
+
+    Attributes:
+        step: As the logger gave it.
+        tag: Its name, as in "train/loss".
+        value: The number, or a text.
+    """
+
+    step: int
+    tag: str
+    value: float | str
+
+
+def is_event_file(head: bytes) -> bool:
+    """Whether a file's first bytes are a record of this kind: the checksum of its length is right."""
+    return len(head) >= _HEADER and _length(head, 0) is not None
+
+
+def values_of(data: bytes) -> tuple[list[Value], bool]:
+    """Read a file.
+
+    Args:
+        data: All of its bytes.
+
+    Returns:
+        Its scalars and texts in order, and whether the file is whole: reading stops at the first record that
+        is cut or damaged, because the next one cannot be found without its length.
+    """
+    found: list[Value] = []
+    at = 0
+    while at < len(data):
+        length = _length(data, at)
+        start = at + _HEADER
+        if length is None or start + length + _FOOTER > len(data):
+            return found, False
+        try:
+            found += _event(data[start : start + length])
+        except (ValueError, IndexError, struct.error):
+            return found, False
+        at = start + length + _FOOTER
+    return found, True
+
+
+def _length(data: bytes, at: int) -> int | None:
+    """The length of a record; None where its checksum says that this is none."""
+    if at + _HEADER > len(data):
+        return None
+    length, checksum = struct.unpack_from("<QI", data, at)
+    return int(length) if _masked_crc(data[at : at + 8]) == checksum else None
+
+
+def _event(data: bytes) -> list[Value]:
+    step, summaries = 0, []
+    for number, value in _fields(data):
+        if number == _EVENT_STEP and isinstance(value, int):
+            step = value - (1 << 64) if value >> 63 else value
+        elif number == _EVENT_SUMMARY and isinstance(value, bytes):
+            summaries.append(value)
+    return [
+        Value(step, *told)
+        for summary in summaries
+        for number, value in _fields(summary)
+        if number == _SUMMARY_VALUE and isinstance(value, bytes) and (told := _tagged(value)) is not None
+    ]
+
+
+def _tagged(data: bytes) -> tuple[str, float | str] | None:
+    """Tag and value of one entry of a summary; None for an image or several numbers."""
+    tag, told = "", None
+    for number, value in _fields(data):
+        if number == _VALUE_TAG and isinstance(value, bytes):
+            tag = value.decode("utf-8", errors="replace")
+        elif number == _VALUE_SIMPLE and isinstance(value, bytes):
+            told = struct.unpack("<f", value)[0]
+        elif number == _VALUE_TENSOR and isinstance(value, bytes):
+            told = _single(value)
+    return None if told is None else (tag, told)
+
+
+def _single(data: bytes) -> float | str | None:
+    """The only number or text of a tensor; None where it holds another number of them."""
+    dtype, numbers, content, texts = 0, b"", b"", []
+    for number, value in _fields(data):
+        if number == _TENSOR_DTYPE and isinstance(value, int):
+            dtype = value
+        elif isinstance(value, bytes):
+            if number in (_TENSOR_FLOATS, _TENSOR_DOUBLES):
+                numbers += value
+            elif number == _TENSOR_CONTENT:
+                content = value
+            elif number == _TENSOR_STRINGS and len(value) < _LONGEST_TEXT:
+                texts.append(value)
+    form = {_DT_FLOAT: "<f", _DT_DOUBLE: "<d"}.get(dtype)
+    raw = numbers or content
+    if form is not None and len(raw) == struct.calcsize(form):
+        return float(struct.unpack(form, raw)[0])
+    return texts[0].decode("utf-8", errors="replace") if len(texts) == 1 else None
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Number and value of each field of a message; of fixed width and nested ones the bytes."""
+    at, end = 0, len(data)
+    while at < end:
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == _VARINT:
+            value, at = _varint(data, at)
+            yield key >> 3, value
+            continue
+        if kind == _BYTES:
+            length, at = _varint(data, at)
+        elif kind in (_FIXED32, _FIXED64):
+            length = 4 if kind == _FIXED32 else 8
+        else:
+            raise ValueError(f"wire type {kind}")
+        if at + length > end:
+            raise ValueError("a field is longer than its message")
+        yield key >> 3, data[at : at + length]
+        at += length
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number of more than 64 bits")
+
+
+def _crc_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)  # CRC-32C, bits reversed
+        table.append(crc)
+    return tuple(table)
+
+
+_CRC = _crc_table()
+
+
+def _masked_crc(data: bytes) -> int:
+    """CRC-32C, rotated and shifted as TFRecord stores it."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = (crc >> 8) ^ _CRC[(crc ^ byte) & 0xFF]
+    crc ^= 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF

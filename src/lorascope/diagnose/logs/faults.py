@@ -1,0 +1,107 @@
+"""What can be wrong with a log -> the error that says so."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from lorascope.errors import RunError, explain, nearest
+
+READ = (
+    "trainer_state.json or a checkpoint folder of transformers, trainer_log.jsonl of LLaMA-Factory, "
+    'TensorBoard event files, CSV, TSV, JSONL or JSON tables, and text with lines such as "loss: 1.23"'
+)
+"""Everything that can be read, for messages."""
+
+_NUM_SHOWN = 3
+
+
+def no_loss(path: Path, form: str, names: list[str]) -> RunError:
+    """The error for a log without a loss.
+
+    Args:
+        path: The file.
+        form: What it was read as.
+        names: Every name in it.
+    """
+    if not names:
+        return RunError(
+            explain(
+                "the log holds no point: nothing has been logged",
+                where=f"{path}, read as {form}",
+                why="training was stopped before it logged for the first time, or logging was switched off",
+                fix="let training go on, or log at least every few steps",
+            )
+        )
+    return RunError(
+        explain(
+            "no loss was found in the log",
+            where=f"{path}, read as {form}",
+            why='no name in it means a loss: "loss", "train/loss", "Training Loss", "val_loss", ...',
+            fix=f"name the column, as in columns={{'loss': NAME}}; {nearest('loss', names)}",
+        )
+    )
+
+
+def unreadable(path: Path, problem: str, why: str, fix: str) -> RunError:
+    """The error for a file that is damaged or cannot be opened."""
+    return RunError(explain(problem, where=str(path), why=why, fix=fix))
+
+
+def not_a_log(path: Path, lines: Iterable[str]) -> RunError:
+    """The error for a file in which nothing was recognised.
+
+    Args:
+        path: The file.
+        lines: Its first lines, of which a few are shown.
+    """
+    shown = [repr(line.strip()[:70]) for line in lines if line.strip()][:_NUM_SHOWN]
+    return RunError(
+        explain(
+            "no training log was recognised",
+            where=f"{path}, which begins with {', '.join(shown) or 'nothing'}",
+            why=f"what is read: {READ}",
+            fix="give the file that the losses were logged to, or a CSV export with columns step and loss",
+        )
+    )
+
+
+def missing(path: Path) -> RunError:
+    """The error for a path that is not there, with the nearest that is."""
+    parent = path.parent
+    beside = [one.name for one in parent.iterdir()] if parent.is_dir() else []
+    return RunError(
+        explain(
+            f'there is no "{path.name}"',
+            where=str(path),
+            why="a run folder or the log of another trainer is needed",
+            fix=nearest(path.name, beside),
+        )
+    )
+
+
+def nothing_in_folder(folder: Path, beside: list[str]) -> RunError:
+    """The error for a folder without a log.
+
+    Args:
+        folder: The folder.
+        beside: The names of what is in it.
+    """
+    return RunError(
+        explain(
+            "the folder holds no training log",
+            where=str(folder),
+            why=f"what is read: {READ}",
+            fix=f"give the file itself; {nearest('trainer_state.json', beside)}",
+        )
+    )
+
+
+def several_in_folder(folder: Path, files: list[str]) -> RunError:
+    """The error for a folder with several logs of which none is more likely than another."""
+    return RunError(
+        explain(
+            f"the folder holds {len(files)} files that may be logs",
+            where=str(folder),
+            why="they may be of different runs, and one is read at a time",
+            fix=f"give one of them; {nearest('log', files)}",
+        )
+    )

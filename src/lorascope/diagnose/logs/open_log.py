@@ -1,0 +1,225 @@
+"""A path -> the `LoggedRun` of the log that it is or holds, told by its content rather than by its name."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lorascope.diagnose.logs import table, text, trainer_log, trainer_state
+from lorascope.diagnose.logs.curve import LoggedRun
+from lorascope.diagnose.logs.event_file import is_event_file
+from lorascope.diagnose.logs.faults import (
+    missing,
+    not_a_log,
+    nothing_in_folder,
+    several_in_folder,
+    unreadable,
+)
+from lorascope.diagnose.logs.tensorboard import PATTERN, event_folder_run, event_run
+
+_TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
+_TEXT_SUFFIXES = (".log", ".out", ".txt", ".json")
+_GZIP = b"\x1f\x8b"
+_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+_LINES_LOOKED_AT = 50
+_DEEPEST = 4
+
+
+def open_log(path: str | Path, columns: Mapping[str, str] | None = None) -> LoggedRun:
+    """Read the log of any trainer.
+
+    Args:
+        path: A file, or a folder that holds one: an output or checkpoint folder of transformers, a folder of
+            event files, a run folder of W&B.
+        columns: Quantity ("step", "loss", "eval_loss", ...) -> its name in the file, for those that are not
+            to be guessed.
+
+    Returns:
+        Its curves as logged, with the columns that were taken and everything noteworthy about the reading.
+
+    Raises:
+        RunError: There is no such path, no log in it, or no loss in the log; it is damaged from the start.
+        ConfigError: `columns` names a quantity or a column that does not exist.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise missing(path)
+    if path.is_dir():
+        return _open_folder(path, columns)
+    return _open_file(path, columns)
+
+
+def _open_folder(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
+    """The most telling log of a folder: transformers', LLaMA-Factory's, event files, anything else."""
+    state = trainer_state.newest_state(folder)
+    if state is not None:
+        return _open_file(state, columns)
+    if (folder / trainer_log.FILE).is_file():
+        return _open_file(folder / trainer_log.FILE, columns)
+    if next(folder.rglob(PATTERN), None) is not None:
+        return event_folder_run(folder, columns)
+    if (folder / "files" / "output.log").is_file():  # a run folder of W&B
+        return _open_file(folder / "files" / "output.log", columns)
+    files = [one for one in sorted(folder.iterdir()) if one.is_file()]
+    for suffixes in (_TABLE_SUFFIXES, _TEXT_SUFFIXES):
+        likely = [one for one in files if one.suffix.lower() in suffixes]
+        if len(likely) == 1:
+            return _open_file(likely[0], columns)
+        if likely:
+            raise several_in_folder(folder, [one.name for one in likely])
+    raise nothing_in_folder(folder, [one.name for one in folder.iterdir()])
+
+
+def _open_file(path: Path, columns: Mapping[str, str] | None) -> LoggedRun:
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+        if is_event_file(head):
+            return event_run(path, columns)
+        data = gzip.decompress(path.read_bytes()) if head.startswith(_GZIP) else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise unreadable(
+            path, f"the file cannot be read: {reason}", "it is locked, cut or damaged", "copy it again"
+        ) from error
+    if not data.strip():
+        raise unreadable(
+            path,
+            "the file is empty",
+            "nothing has been logged yet, or the disk was full",
+            "let training go on, or give another file of the run",
+        )
+    problems: list[str] = []
+    content = _decoded(data, problems)
+    del data  # a file of a million entries is 150 MB, and its text as much again
+    if content.lstrip()[:1] in ("{", "["):
+        found = _open_json(content, path, columns, problems)
+        if found is not None:
+            return found
+    return _open_lines(content, path, columns, problems)
+
+
+def _decoded(data: bytes, problems: list[str]) -> str:
+    encoding = next((one for mark, one in _MARKS.items() if data.startswith(mark)), "utf-8")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        problems.append(f"some bytes are not {encoding.upper()}: they were replaced, which numbers survive")
+        return data.decode(encoding, errors="replace")
+
+
+def _open_json(
+    content: str, path: Path, columns: Mapping[str, str] | None, problems: list[str]
+) -> LoggedRun | None:
+    """One JSON value, whole or cut, or a line each; None where it is neither.
+
+    The standard library takes NaN and Infinity, which are no JSON and which transformers writes.
+    """
+    try:
+        value = json.loads(content)
+    except ValueError:
+        if trainer_state.has_history(content[:1000]) or _starts_as_state(content):
+            return trainer_state.cut_run(content, path, columns)
+        return _open_json_lines(content, path, columns, problems)
+    except RecursionError:
+        return None
+    return _open_value(value, path, columns, problems)
+
+
+def _starts_as_state(content: str) -> bool:
+    """Whether a cut text is a state: its history begins before its first line that is a whole object ends."""
+    first = content.split("\n", 1)[0].strip()
+    return trainer_state.has_history(content) and not (first.startswith("{") and first.endswith("}"))
+
+
+def _open_value(
+    value: Any, path: Path, columns: Mapping[str, str] | None, problems: list[str]
+) -> LoggedRun | None:
+    """A JSON value that is a log, holds one somewhere, or is the only line of one."""
+    if isinstance(value, dict) and isinstance(value.get("log_history"), list):
+        return trainer_state.state_run(value, path, columns, problems=problems)
+    found = list(_tables(value))
+    rows = next((one for one in found if table.has_loss(one)), found[0] if found else None)
+    if rows is not None:
+        return table.table_run(rows, path, "JSON", columns, problems=problems)
+    return _open_rows([value], path, columns, problems) if isinstance(value, dict) and value else None
+
+
+def _tables(value: Any, depth: int = 0) -> Iterator[list[dict[str, Any]]]:
+    """Everything in a JSON value that may be the rows of a table, the outermost first."""
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        yield value
+    elif isinstance(value, dict) and depth < _DEEPEST:
+        rows = table.columns_as_rows(value)
+        if rows is not None:
+            yield rows
+        for inner in value.values():
+            yield from _tables(inner, depth + 1)
+
+
+def _open_json_lines(
+    content: str, path: Path, columns: Mapping[str, str] | None, problems: list[str]
+) -> LoggedRun | None:
+    lines = content.splitlines()
+    entries, broken = _decoded_lines(lines)
+    if not entries:
+        return None
+    if broken == [len(lines)]:
+        problems.append(
+            "the last line is cut: it was passed over, the file is still being written or was cut"
+        )
+    elif broken:
+        problems.append(
+            f"{len(broken):,} lines are no JSON and were passed over, the first is line {broken[0]:,}"
+        )
+    return _open_rows(entries, path, columns, problems)
+
+
+def _decoded_lines(lines: list[str]) -> tuple[list[dict[str, Any]], list[int]]:
+    """The objects of lines of JSON, and the numbers of the lines that are none."""
+    try:  # all at once, which takes a third of the time
+        told = [line for line in lines if line.strip()]
+        values = json.loads(f"[{','.join(told)}]")
+        if len(values) == len(told):  # else two broken lines made one whole value between them
+            return [one for one in values if isinstance(one, dict)], []
+    except (ValueError, RecursionError):
+        pass
+    entries: list[dict[str, Any]] = []
+    broken: list[int] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            broken.append(number)
+            if len(broken) > max(3, len(entries)):
+                return [], broken  # not lines of JSON, but text that begins with a brace
+            continue
+        if isinstance(entry, dict):
+            entries.append(entry)
+    return entries, broken
+
+
+def _open_rows(
+    entries: list[dict[str, Any]], path: Path, columns: Mapping[str, str] | None, problems: list[str]
+) -> LoggedRun:
+    if trainer_log.is_trainer_log(entries):
+        return trainer_log.trainer_log_run(entries, path, columns, problems=problems)
+    return table.table_run(entries, path, "JSONL", columns, problems=problems)
+
+
+def _open_lines(
+    content: str, path: Path, columns: Mapping[str, str] | None, problems: list[str]
+) -> LoggedRun:
+    head = content[: 1 << 16].splitlines()[:_LINES_LOOKED_AT]
+    if table.looks_like_table(head):
+        return table.delimited_run(content.splitlines(), path, columns, problems=problems)
+    if "\0" in content[:4096]:
+        raise not_a_log(path, head)
+    found = text.text_run(content, path, columns, problems=problems)
+    if found is None:
+        raise not_a_log(path, head)
+    return found

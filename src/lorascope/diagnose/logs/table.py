@@ -1,0 +1,209 @@
+"""Tables of any tool (CSV, TSV, JSON, JSONL; W&B, MLflow, Keras, pandas) -> `LoggedRun`, columns guessed."""
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from lorascope.diagnose.logs import names
+from lorascope.diagnose.logs.curve import LoggedRun
+from lorascope.diagnose.logs.points import as_number, logged_run
+
+_LOSSES = ("loss", "eval_loss", "perplexity", "eval_perplexity")
+_DELIMITERS = (",", "\t", ";", "|")
+_KIND_COLUMNS = ("split", "phase", "mode", "stage", "type", "kind", "set", "subset", "dataset")
+_METRIC_COLUMNS = ("metric", "key", "metric_key", "metric_name", "tag")
+_COMMENT = "#"
+_OF_RUN = " - "  # as in W&B's "run-7 - train/loss"
+
+
+def looks_like_table(lines: Sequence[str]) -> bool:
+    """Whether a text begins as a table with a header that names a loss or a value, and a row of numbers."""
+    header, rows = _header(lines)
+    if header is None or len(rows) == 0:
+        return False
+    is_named = any(names.guess_columns(dict.fromkeys(header, 1)).get(one) for one in _LOSSES)
+    plain = {names.plain(name) for name in header}
+    first = rows[0]
+    return (
+        (is_named or "value" in plain)
+        and len(first) == len(header)
+        and all(as_number(cell) is None for cell in header if cell)
+        and any(as_number(cell) is not None for cell in first)
+    )
+
+
+def delimited_run(
+    lines: Sequence[str], path: Path, given: Mapping[str, str] | None = None, *, problems: list[str]
+) -> LoggedRun:
+    """Read a table written as text.
+
+    Args:
+        lines: Its header and rows.
+        path: The file.
+        given: Quantity -> column where it is not to be guessed.
+        problems: What was noteworthy so far.
+
+    Raises:
+        RunError: No column is a loss.
+    """
+    header, rows = _header(lines)
+    columns = [name or f"column_{number}" for number, name in enumerate(header or [], start=1)]
+    whole = [row for row in rows if len(row) == len(columns) and row != columns]
+    if len(whole) < len(rows):
+        problems.append(
+            f"{len(rows) - len(whole):,} rows were passed over: they have another number of columns than the "
+            "header, or repeat it"
+        )
+    # An empty cell is no value: W&B and pandas write one wherever a step did not log a column.
+    entries = [{name: cell for name, cell in zip(columns, row, strict=True) if cell != ""} for row in whole]
+    form = "TSV" if lines and "\t" in lines[0] else "CSV"
+    return table_run(entries, path, form, given, problems=problems)
+
+
+def table_run(
+    entries: Sequence[Mapping[str, Any]],
+    path: Path,
+    form: str,
+    given: Mapping[str, str] | None = None,
+    *,
+    problems: list[str],
+) -> LoggedRun:
+    """Read a table whose rows are mappings.
+
+    Args:
+        entries: The rows; a value may itself be a mapping.
+        path: The file.
+        form: What it is written as.
+        given: Quantity -> column where it is not to be guessed.
+        problems: What was noteworthy so far.
+
+    Raises:
+        RunError: No column is a loss.
+    """
+    flat = [_flat(entry) for entry in entries]
+    losses = {name for quantity, name in (given or {}).items() if quantity.endswith("loss")}
+    if not any(name in row for name in losses for row in flat):  # else a loss is given as the file names it
+        flat = _by_split(_widened(flat, path, problems))
+    rows = _one_run(flat, given, problems)
+    return logged_run(rows, path=path, form=form, given=given, problems=problems)
+
+
+def columns_as_rows(columns: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """A mapping of lists of one length (the history of Keras) -> rows; None for anything else."""
+    lists = {name: column for name, column in columns.items() if isinstance(column, list)}
+    lengths = {len(column) for column in lists.values()}
+    if len(lengths) != 1 or not any(names.guess_columns(dict.fromkeys(lists, 1)).get(one) for one in _LOSSES):
+        return None
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+
+
+def has_loss(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a name in the rows means a loss."""
+    found = names.guess_columns(Counter(chain.from_iterable(_flat(row) for row in rows)))
+    return any(one in found for one in _LOSSES)
+
+
+def _header(lines: Sequence[str]) -> tuple[list[str] | None, list[list[str]]]:
+    kept = [line for line in lines if line.strip() and not line.startswith(_COMMENT)]
+    if not kept:
+        return None, []
+    delimiter = max(_DELIMITERS, key=kept[0].count)
+    if kept[0].count(delimiter) == 0:
+        return None, []
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(kept, delimiter=delimiter)]
+    except csv.Error:
+        return None, []
+    return rows[0], rows[1:]
+
+
+def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of mappings within a mapping under "outer/inner"."""
+    if not any(isinstance(value, dict) for value in entry.values()):
+        return dict(entry) if not isinstance(entry, dict) else entry
+    flat: dict[str, Any] = {}
+    for name, value in entry.items():
+        if isinstance(value, dict):
+            flat.update({f"{name}/{inner}": one for inner, one in value.items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def _widened(rows: list[dict[str, Any]], path: Path, problems: list[str]) -> list[dict[str, Any]]:
+    """One row per metric (MLflow) or one nameless column of values (TensorBoard) -> a column per metric."""
+    by_plain = {names.plain(name): name for name in (rows[0] if rows else {})}
+    value = by_plain.get("value")
+    if value is None:
+        return rows
+    metric = next((by_plain[one] for one in _METRIC_COLUMNS if one in by_plain), None)
+    if metric is None:
+        if has_loss(rows[:1]):
+            return rows
+        words = set(names.plain(path.stem).split("_"))
+        taken = "eval_loss" if words & set(names.EVAL_WORDS) else "loss"
+        problems.append(f'the only column of values is called "{value}": it is taken for {taken}')
+        return [{taken if name == value else name: one for name, one in row.items()} for row in rows]
+    ignored = {metric, value}
+    return [
+        {
+            **{name: one for name, one in row.items() if name not in ignored},
+            str(row[metric]): row.get(value),
+        }
+        for row in rows
+        if metric in row
+    ]
+
+
+def _by_split(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that say whether they are of training or of validation -> the loss of the latter is eval_loss."""
+    present = {names.plain(name): name for row in rows[:100] for name in row}
+    column = next((present[one] for one in _KIND_COLUMNS if one in present), None)
+    if column is None:
+        return rows
+
+    def is_eval(row: Mapping[str, Any]) -> bool:
+        return bool(set(names.plain(str(row.get(column, ""))).split("_")) & set(names.EVAL_WORDS))
+
+    kept_apart = {"step", "epoch", "learning_rate", "num_tokens"}
+    shared = {
+        name
+        for quantity, name in names.guess_columns(dict.fromkeys(present.values(), 1)).items()
+        if quantity in kept_apart
+    }
+    return [
+        {
+            name if name in shared or name == column or names.eval_metric(name) else f"eval_{name}": one
+            for name, one in row.items()
+        }
+        if is_eval(row) and not any(names.plain(name).startswith("eval") for name in row)
+        else row
+        for row in rows
+    ]
+
+
+def _one_run(
+    rows: list[dict[str, Any]], given: Mapping[str, str] | None, problems: list[str]
+) -> list[dict[str, Any]]:
+    """Of an export of W&B with several runs side by side keep one, or its losses would be mixed up."""
+    counts = Counter(chain.from_iterable(rows))
+    runs: dict[str, int] = {}
+    for name, count in counts.items():
+        run, separator, column = name.rpartition(_OF_RUN)
+        if separator and names.plain(column) in names.LOSS_NAMES:
+            runs[run] = max(runs.get(run, 0), count)
+    if len(runs) < 2:
+        return rows
+    wanted = {name.rpartition(_OF_RUN)[0] for name in (given or {}).values()} & set(runs)
+    kept = next(iter(wanted), None) or max(runs, key=lambda run: runs[run])
+    others = ", ".join(sorted(set(runs) - {kept})[:4])
+    problems.append(
+        f'the table holds {len(runs)} runs side by side: "{kept}" was read, not {others}; name a column '
+        "of another to read that"
+    )
+    return [
+        {name: one for name, one in row.items() if name.rpartition(_OF_RUN)[0] in ("", kept)} for row in rows
+    ]

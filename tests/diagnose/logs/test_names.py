@@ -1,0 +1,44 @@
+"""What names are taken for."""
+
+import pytest
+
+from lorascope.diagnose.logs.names import eval_metric, guess_columns, logs_preferences, logs_rewards, plain
+
+
+@pytest.mark.parametrize(
+    "name", ["train/loss", "Train Loss", "run-7 - train/loss", "train_loss", "train.loss"]
+)
+def test_names_are_compared_without_their_spelling(name: str) -> None:
+    assert plain(name) == "train_loss"
+
+
+def test_of_equally_likely_names_the_one_with_the_most_points_is_taken() -> None:
+    assert guess_columns({"train_loss": 1, "train/loss": 100})["loss"] == "train/loss"
+
+
+def test_the_mean_over_a_training_is_never_taken_for_its_curve() -> None:
+    assert guess_columns({"train/train_loss": 1, "step": 1}) == {"step": "step"}
+
+
+def test_a_loss_on_no_list_is_told_by_its_words() -> None:
+    found = guess_columns({"sft/loss_main": 9, "holdout/loss": 2, "val/loss_main": 3, "best_loss": 9})
+    assert found["eval_loss"] == "val/loss_main" and found["loss"] == "sft/loss_main"
+
+
+def test_a_perplexity_is_taken_only_where_there_is_no_loss() -> None:
+    assert "perplexity" not in guess_columns({"loss": 9, "ppl": 9})
+    assert guess_columns({"ppl": 9, "val_ppl": 3}) == {"perplexity": "ppl", "eval_perplexity": "val_ppl"}
+
+
+def test_a_metric_is_a_number_that_an_evaluation_measured_of_the_model() -> None:
+    assert eval_metric("eval_rougeL") == "rougeL"
+    assert eval_metric("run-7 - eval/accuracy") == "accuracy"
+    assert eval_metric("Eval accuracy") == "accuracy"
+    speeds = ["eval_runtime", "eval/samples_per_second", "eval_steps_per_second", "eval/accuracy__MAX"]
+    assert [eval_metric(name) for name in [*speeds, "train/accuracy", "evaluation", "loss"]] == [None] * 7
+
+
+def test_rewards_and_preferences_are_told_apart() -> None:
+    assert logs_rewards("rewards/format_reward/mean") and logs_rewards("env/reward_mean")
+    assert not logs_rewards("rewards/margins") and logs_preferences("train/rewards/margins")
+    assert not logs_rewards("loss") and not logs_preferences("eval_loss")

@@ -1,0 +1,83 @@
+"""Telling what a path holds, and saying so when it holds nothing."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from lorascope.diagnose.logs import open_log
+from lorascope.errors import RunError, parts
+
+LINE = '{"step": 1, "loss": 2.5}\n'
+
+
+def test_content_decides_and_not_the_name(tmp_path: Path) -> None:
+    for name, text, form in [
+        ("a.csv", LINE + LINE, "JSONL"),
+        ("b.json", "step,loss\n1,2.5\n", "CSV"),
+        ("c.jsonl", '{"log_history": [{"loss": 2.5, "step": 1}]}', "trainer_state.json of transformers"),
+        ("d.csv", "{'loss': 2.5}\n{'loss': 2.25}\n", "text"),
+        ("e.txt", '[{"step": 1, "loss": 2.5}]', "JSON"),
+    ]:
+        (tmp_path / name).write_text(text)
+        assert open_log(tmp_path / name).format == form
+
+
+def test_a_history_inside_of_other_things_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "training_log.json"
+    path.write_text('{"status": "complete", "config": {"lr": 1}, "results": {"history": [' + LINE + "]}}")
+    assert open_log(path).train.loss.tolist() == [2.5]
+
+
+def test_a_gzipped_log_is_read_and_a_cut_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(gzip.compress(LINE.encode()))
+    assert open_log(path).train.loss.tolist() == [2.5]
+    path.write_bytes(path.read_bytes()[:-12])
+    with pytest.raises(RunError, match="the file cannot be read"):
+        open_log(path)
+
+
+def test_a_missing_path_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "trainer_state.json").touch()
+    with pytest.raises(RunError, match='did you mean "trainer_state.json"'):
+        open_log(tmp_path / "trainer_stat.json")
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text("\n")
+    with pytest.raises(RunError, match="the file is empty"):
+        open_log(tmp_path / "log.jsonl")
+
+
+def test_a_folder_without_a_log_says_what_would_be_read(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"1")
+    with pytest.raises(RunError) as caught:
+        open_log(tmp_path)
+    told = parts(caught.value.message)
+    assert told["problem"] == "the folder holds no training log" and "TensorBoard" in told["why"]
+
+
+def test_the_only_log_of_a_folder_is_read_and_of_several_none_is_guessed(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(LINE)
+    (tmp_path / "README.md").write_text("a model")
+    assert open_log(tmp_path).path == tmp_path / "a.jsonl"
+    (tmp_path / "b.csv").write_text("step,loss\n1,2.5\n")
+    with pytest.raises(RunError, match="holds 2 files that may be logs"):
+        open_log(tmp_path)
+
+
+def test_a_run_folder_of_wandb_is_read_from_its_output(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "output.log").write_text("{'loss': 2.5}\n")
+    assert open_log(tmp_path).train.loss.tolist() == [2.5]
+
+
+@pytest.mark.parametrize(
+    "data", [b"PK\x03\x04\x00\x00\x00", b"\x00" * 50, b"{", b"[]", b"[1, 2]", b'"loss"', b"{}"]
+)
+def test_what_is_no_log_is_refused_and_never_crashes(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(RunError) as caught:
+        open_log(tmp_path / "x")
+    assert set(parts(caught.value.message)) == {"problem", "where", "why", "fix"}
