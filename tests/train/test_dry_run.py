@@ -10,7 +10,7 @@ import torch
 
 from lorascope.cli.app import main
 from lorascope.errors import NumericsError, RunError
-from lorascope.lm import passes
+from lorascope.lm import fused, passes
 from lorascope.lm.packed import PackedModel
 from lorascope.pipeline import dry_run_all
 from lorascope.run.current import recipe_of
@@ -60,6 +60,21 @@ def test_a_gradient_that_differs_is_refused_though_the_losses_agree(
     with pytest.raises(
         NumericsError, match=r"packed rows differ from padded ones: by 0?.* in the loss, 0.01 in"
     ):
+        dry_run(run, recipe_of(run))
+
+
+def test_a_fault_in_the_gradient_of_a_fused_layer_is_refused(
+    ready_run: Callable[[str], RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = fused.lora_linear
+
+    def wrong(*given: Any, **named: Any) -> torch.Tensor:
+        out = plain(*given, **named)
+        return out.detach() + 1.01 * (out - out.detach())
+
+    monkeypatch.setattr(fused, "lora_linear", wrong)
+    run = ready_run("run")
+    with pytest.raises(NumericsError, match="packed rows differ from padded ones"):
         dry_run(run, recipe_of(run))
 
 

@@ -41,3 +41,12 @@ def test_fractions_of_an_epoch_are_rounded_to_whole_steps_and_at_least_one() -> 
 def test_epochs_count_examples_not_steps() -> None:
     plan = make_plan(num_examples=10, batch_size=4, epochs=2, seed=0)  # steps of 4, 4 and 2
     assert [plan.epoch_after(step) for step in range(7)] == pytest.approx([0, 0.4, 0.8, 1, 1.4, 1.8, 2])
+
+
+def test_the_sums_of_all_steps_are_those_of_their_examples() -> None:
+    plan = make_plan(
+        num_examples=10, batch_size=4, epochs=2.5, seed=1
+    )  # steps of 4, 4 and 2, two and a half times
+    values = list(range(100, 110))
+    expected = [sum(values[i] for i in plan.indices(step)) for step in range(1, plan.num_steps + 1)]
+    assert plan.sums(values).tolist() == expected

@@ -79,15 +79,6 @@ def available_memory(device: "torch.device | None" = None) -> int | None:
         return free
 
 
-def memory_in_use(device: "torch.device") -> int | None:
-    """Bytes that this process takes now: of a GPU by torch's tensors, else its resident set."""
-    if device.type == "cuda":
-        import torch
-
-        return int(torch.cuda.memory_allocated(device))
-    return _status("VmRSS")
-
-
 def reset_peak(device: "torch.device") -> None:
     """Let `peak_memory` begin anew; where the system does not allow it, the peak stays the process's own."""
     if device.type == "cuda":

@@ -1,7 +1,6 @@
 """The disk space a training takes, asked for before its first step and not found missing hours later."""
 
 import shutil
-from pathlib import Path
 
 from lorascope.engine.memory import bytes_in_words
 from lorascope.errors import RunError, explain
@@ -34,7 +33,7 @@ def refuse_full_disk(training: Training) -> None:
     Raises:
         RunError: It has not; nothing was trained.
     """
-    needed, free = disk_bytes(training), shutil.disk_usage(_existing(training.run.path)).free
+    needed, free = disk_bytes(training), shutil.disk_usage(training.run.path).free
     if free >= needed:
         return
     raise RunError(
@@ -46,7 +45,3 @@ def refuse_full_disk(training: Training) -> None:
             fix="free space, another --out, or a smaller train.keep_checkpoints or lora.rank",
         )
     )
-
-
-def _existing(path: Path) -> Path:
-    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())

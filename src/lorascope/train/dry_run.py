@@ -9,6 +9,7 @@ import torch
 
 from lorascope.engine.memory import peak_memory, reset_peak
 from lorascope.errors import NumericsError, explain
+from lorascope.lm.fused import part_layers
 from lorascope.lm.passes import Route, passes
 from lorascope.lm.score import score_examples
 from lorascope.run.dataset import Example, load_examples, load_splits
@@ -55,9 +56,10 @@ def dry_run(run: RunFolder, recipe: Recipe, *, observer: Observer = SILENT) -> d
         )
         steps = _steps(training, observer)
         per_token = _evaluation_seconds(training)
+    plan = _plan(training)
     return {
-        "plan": _plan(training),
-        "measured": {**steps, **_time(training, steps["seconds_per_token"], per_token)},
+        "plan": plan,
+        "measured": {**steps, **_time(training, plan, steps["seconds_per_token"], per_token)},
     }
 
 
@@ -141,6 +143,9 @@ def _differences(trainee: Trainee, examples: Sequence[Example]) -> tuple[float, 
     try:
         longest = max(example.num_tokens for example in examples)
         fast = _gradient(trainee, examples, trainee.route, trainee.row_tokens)
+        part_layers(
+            trainee.model
+        )  # or both would share a fault of the fused layers; the next pass fuses them
         slow = _gradient(trainee, examples, "padded", longest)  # one by one: its logits take the most memory
     finally:
         trainee.model.train()
@@ -193,15 +198,19 @@ def _evaluation_seconds(training: Training) -> float:
     few = [*training.sets.probe, *training.sets.validation][:_SCORED]
     started = time.monotonic()
     trainee = training.trainee
-    score_examples(trainee.model, few, pad_id=trainee.pad_id, row_tokens=trainee.row_tokens)
+    score_examples(
+        trainee.model, few, pad_id=trainee.pad_id, row_tokens=trainee.row_tokens, route=trainee.route
+    )
     return (time.monotonic() - started) / sum(example.num_tokens for example in few)
 
 
-def _time(training: Training, step: float, score: float) -> dict[str, Any]:
+def _time(training: Training, planned: dict[str, Any], step: float, score: float) -> dict[str, Any]:
     """Seconds of all steps and all evaluations, at what a token of each was measured to take."""
     plan, sets, every = training.plan, training.sets, int(training.recipe.train.eval_steps)
-    trained = int(plan.sums([example.num_tokens for example in training.train]).sum())
     during = sum(one.num_tokens for part in (sets.probe, sets.validation) for one in part[: sets.first])
     last = sum(one.num_tokens for part in (sets.probe, sets.validation) for one in part)
     rounds = (plan.num_steps - 1) // every + 1  # before the first step and during; the last scores all
-    return {"training_seconds": step * trained, "evaluation_seconds": score * (rounds * during + last)}
+    return {
+        "training_seconds": step * planned["tokens"],
+        "evaluation_seconds": score * (rounds * during + last),
+    }
