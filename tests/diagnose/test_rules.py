@@ -10,13 +10,15 @@ import pytest
 from lorascope.diagnose.data import allowed_checks, dropped_rows, overlap
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, at_least
-from lorascope.diagnose.no_effect import no_effect
-from lorascope.diagnose.non_finite import non_finite
-from lorascope.diagnose.not_learning import not_learning
-from lorascope.diagnose.plateau import plateau
 from lorascope.diagnose.rescored import rescored
-from lorascope.diagnose.resolution import hold_out_more, resolution
-from lorascope.diagnose.ship import step_to_ship
+from lorascope.diagnose.rows.not_learning import not_learning
+from lorascope.diagnose.rows.plateau import plateau
+from lorascope.diagnose.rows.resolution import hold_out_more, resolution
+from lorascope.diagnose.rows.ship import step_to_ship
+from lorascope.diagnose.steps.no_effect import no_effect
+from lorascope.diagnose.steps.non_finite import non_finite
+
+from .synthetic import altered
 
 Synthetic = Callable[..., Evidence]
 
@@ -38,11 +40,14 @@ def test_steps_that_the_fp16_scaler_skipped_are_normal_below_one_percent(
 ) -> None:
     # 120 steps: 1 is 0.8 %, 2 are 1.7 %.
     evidence = synthetic([0.0] * 13, [0.0] * 13)
-    steps = tuple(
-        dataclasses.replace(one, grad_norm=None, why="fp16 overflow") if one.step <= skipped else one
-        for one in evidence.steps
+    overflown = evidence.steps.step <= skipped
+    found = non_finite(
+        altered(
+            evidence,
+            grad_norm=np.where(overflown, np.nan, evidence.steps.grad_norm),
+            grad_norm_not_finite=overflown,
+        )
     )
-    found = non_finite(dataclasses.replace(evidence, steps=steps))
     assert (
         isinstance(found, Finding) and found.severity == severity and found.evidence["num_skipped"] == skipped
     )
@@ -56,10 +61,7 @@ def test_a_gradient_of_zero_in_a_fifth_of_the_steps_is_no_effect(synthetic: Synt
     evidence = synthetic([0.0] * 3, [0.0] * 3)  # 20 steps
 
     def with_zeros(num: int) -> Evidence:
-        steps = tuple(
-            dataclasses.replace(one, grad_norm=0.0) if one.step <= num else one for one in evidence.steps
-        )
-        return dataclasses.replace(evidence, steps=steps)
+        return altered(evidence, grad_norm=np.where(evidence.steps.step <= num, 0.0, 1.0))
 
     assert no_effect(with_zeros(3)) is None
     found = no_effect(with_zeros(4))
@@ -81,10 +83,8 @@ def test_batch_noise_alone_is_no_learning(synthetic: Synthetic) -> None:
 
 def test_warmup_is_left_out(synthetic: Synthetic) -> None:
     evidence = synthetic([0.0] * 4, [0.0] * 4)  # 30 steps
-    steps = tuple(
-        dataclasses.replace(one, learning_rate=2e-4 * min(1.0, one.step / 12)) for one in evidence.steps
-    )
-    found = not_learning(dataclasses.replace(evidence, steps=steps))
+    warming = 2e-4 * np.minimum(1.0, evidence.steps.step / 12)
+    found = not_learning(altered(evidence, learning_rate=warming))
     assert isinstance(found, NotRun) and found.reason.startswith("19 steps since the end of warmup")
 
 

@@ -9,16 +9,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lorascope.cli.app import main
-from lorascope.diagnose.evidence import Evidence, read_evidence
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.run_evidence import read_evidence
 from lorascope.diagnose.stage import diagnose_run
 from lorascope.errors import RunError
 from lorascope.run.commit import write_json
 from lorascope.run.folder import RunFolder
 from lorascope.run.provenance import read_provenance
 from lorascope.run.records import rewrite_lines
+
+from .synthetic import records_of
 
 pytestmark = pytest.mark.end_to_end
 
@@ -34,7 +38,7 @@ def written(tmp_path: Path) -> Written:
         run = RunFolder(tmp_path / name)
         write_json(run.config, {"base": {"id": "gpt2"}, "data": "rows.json"})
         run.stage("train").mkdir()
-        rewrite_lines(run.steps, list(evidence.steps))
+        rewrite_lines(run.steps, records_of(evidence.steps))
         rewrite_lines(run.evals, list(evidence.evals))
         if finished:
             run.adapter.mkdir()
@@ -50,7 +54,11 @@ def test_a_finished_run_is_read_as_it_was_logged(
     evidence = synthetic(falling_curve(9), falling_curve(9))
     run = written(evidence)
     found = read_evidence(run)
-    assert (found.steps, found.evals, found.state) == (evidence.steps, evidence.evals, "finished")
+    assert (found.evals, found.state) == (evidence.evals, "finished")
+    for column in dataclasses.fields(found.steps):
+        np.testing.assert_array_equal(
+            getattr(found.steps, column.name), getattr(evidence.steps, column.name), err_msg=column.name
+        )
     assert found.adapters == {"last": 80}
     report = diagnose_run(run)
     assert json.loads((run.stage("diagnose") / "report.json").read_text()) == report

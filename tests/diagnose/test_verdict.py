@@ -1,14 +1,16 @@
 """Runs whose truth is planted, and the verdicts that follow from how they were made."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.stage import diagnose
 from lorascope.diagnose.verdict import VERDICTS
+
+from .synthetic import altered
 
 Synthetic = Callable[..., Evidence]
 Curve = Callable[..., list[float]]
@@ -36,10 +38,8 @@ def test_annealed_and_flat_is_healthy_flat_at_full_rate_is_a_plateau(synthetic: 
     stuck = diagnose(synthetic(curve, curve, rows=1500, spread=0.02))
     assert stuck["verdict"] == "plateau" and not finding(stuck, "plateau")["evidence"]["annealed"]
     evidence = synthetic(curve, curve, rows=1500, spread=0.02)
-    steps = tuple(
-        dataclasses.replace(one, learning_rate=2e-4 if one.step <= 80 else 1e-5) for one in evidence.steps
-    )
-    annealed = diagnose(dataclasses.replace(evidence, steps=steps))
+    ended = np.where(evidence.steps.step <= 80, 2e-4, 1e-5)
+    annealed = diagnose(altered(evidence, learning_rate=ended))
     assert annealed["verdict"] == "healthy" and finding(annealed, "plateau")["evidence"]["annealed"]
 
 
@@ -108,8 +108,7 @@ def test_a_flat_training_loss_is_not_learning(synthetic: Synthetic) -> None:
 
 def test_a_tiny_learning_rate_is_named_as_the_cause(synthetic: Synthetic) -> None:
     evidence = synthetic([0.0] * 9, [0.0] * 9)
-    steps = tuple(dataclasses.replace(one, learning_rate=1e-6) for one in evidence.steps)
-    report = diagnose(dataclasses.replace(evidence, steps=steps))
+    report = diagnose(altered(evidence, learning_rate=np.full(len(evidence.steps), 1e-6)))
     assert "train.learning_rate=0.0001" in finding(report, "not_learning")["action"]
 
 
@@ -142,9 +141,10 @@ def test_a_step_without_a_loss_is_non_finite_even_without_a_failure_record(
     synthetic: Synthetic, falling_curve: Curve
 ) -> None:
     evidence = synthetic(falling_curve(6), falling_curve(6))
-    steps = (*evidence.steps[:-1], dataclasses.replace(evidence.steps[-1], loss=None, why="the loss is NaN"))
-    report = diagnose(dataclasses.replace(evidence, steps=steps))
-    assert report["verdict"] == "non_finite" and "the loss is NaN" in report["verdict_reason"]
+    last = evidence.steps.step == 50
+    loss = np.where(last, np.nan, evidence.steps.loss)
+    report = diagnose(altered(evidence, loss=loss, loss_not_finite=last))
+    assert report["verdict"] == "non_finite" and "step 50: the loss is not finite" in report["verdict_reason"]
 
 
 @pytest.mark.parametrize(("rows", "judged"), [(19, False), (20, True)])

@@ -1,42 +1,92 @@
 """`lorascope diagnose`."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lorascope.cli.options import JsonOption, RunArgument
+from lorascope.cli.options import JsonOption
 from lorascope.errors import ConfigError, command, explain, nearest
+
+_METRICS_SHOWN = 3
+
+PathArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="A run folder, or any trainer's log: trainer_state.json, a checkpoint folder, "
+        "trainer_log.jsonl, "
+        "TensorBoard, CSV, JSONL, text.",
+        metavar="RUN|LOG",
+    ),
+]
 
 
 def diagnose(
-    run: RunArgument,
+    path: PathArgument,
     fail_on: Annotated[
         str | None,
         typer.Option(
             help="Exit status 1 at a finding of this severity or worse.", metavar="info|warn|critical"
         ),
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name a column of a log instead of guessing it, as in --column loss=train/nll; may be "
+            "repeated.",
+            metavar="QUANTITY=NAME",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a run's signals: one verdict, findings with their evidence, and the next step.
+    """Read a training's signals: one verdict, findings with their evidence, and the next step.
 
     Works on a training that is finished, failed, interrupted or still going; reads files only and needs no
-    torch. What could not be judged is listed with the reason. Writes RUN/diagnose/report.json.
+    torch. What could not be judged is listed with the reason. Of a run of ours it reads the losses of single
+    rows and writes RUN/diagnose/report.json; of any other trainer's log it reads the curves, says which
+    columns it took, marks its evidence as "curve only", and writes nothing.
     """
     from lorascope.cli.display import print_json
     from lorascope.diagnose.finding import at_least
-    from lorascope.diagnose.stage import diagnose_run
-    from lorascope.run.folder import open_run
 
     _refuse_unknown_severity(fail_on)
-    report = diagnose_run(open_run(run))
+    report = _report_of(path, _columns(column or []))
     if as_json:
-        print_json({"run": str(run), **report})
+        print_json({("log_path" if "log" in report else "run"): str(path), **report})
     else:
-        for line in lines_of(report, str(run)):
+        for line in lines_of(report, str(path)):
             typer.echo(line)
     if fail_on is not None and any(at_least(one["severity"], fail_on) for one in report["findings"]):
         raise typer.Exit(1)
+
+
+def _report_of(path: Path, columns: dict[str, str]) -> dict[str, Any]:
+    from lorascope.diagnose.logs import open_log
+    from lorascope.diagnose.stage import diagnose_log, diagnose_run
+    from lorascope.run.folder import is_run, open_run
+
+    path = path.expanduser()
+    if is_run(path) or not path.exists():
+        return diagnose_run(open_run(path))
+    return diagnose_log(open_log(path, columns), str(path))
+
+
+def _columns(words: list[str]) -> dict[str, str]:
+    """The columns that were named on the command line."""
+    columns: dict[str, str] = {}
+    for word in words:
+        quantity, equals, name = word.partition("=")
+        if not equals or not quantity or not name:
+            raise ConfigError(
+                explain(
+                    f'--column: "{word}" names no column',
+                    where="the command line",
+                    why="it has the form QUANTITY=NAME",
+                    fix="write, for example, --column loss=train/nll",
+                )
+            )
+        columns[quantity] = name
+    return columns
 
 
 def lines_of(report: dict[str, Any], run: str) -> list[str]:
@@ -45,8 +95,12 @@ def lines_of(report: dict[str, Any], run: str) -> list[str]:
     import textwrap
 
     width = min(100, max(30, shutil.get_terminal_size(fallback=(100, 24)).columns))
-    state = "" if report["state"] == "finished" else f" ({report['state']}, step {report['last_step']:,})"
-    lines = [f"verdict{state}: {report['verdict'].replace('_', ' ')} - {report['verdict_reason']}"]
+    going = report["state"] in ("unfinished", "failed")
+    state = f" ({report['state']}, step {report['last_step']:,})" if going else ""
+    lines = [
+        *_log_lines(report, width),
+        f"verdict{state}: {report['verdict'].replace('_', ' ')} - {report['verdict_reason']}",
+    ]
     for one in report["findings"]:
         lines += ["", f"[{one['severity']}] {one['title']}"]
         for text in (one["evidence"]["sentence"], f"How sure: {one['how_sure']}.", f"Next: {one['action']}"):
@@ -60,12 +114,58 @@ def lines_of(report: dict[str, Any], run: str) -> list[str]:
             )
     if report["rules_not_run"]:
         lines += ["", "not judged:"]
-        lines += [f"  {one['rule']}: {one['reason']}" for one in report["rules_not_run"]]
+        by_reason: dict[str, list[str]] = {}
+        for one in report["rules_not_run"]:
+            by_reason.setdefault(one["reason"], []).append(one["rule"])
+        for reason, rules in by_reason.items():
+            lines += textwrap.wrap(
+                f"{', '.join(rules)}: {reason}", width, initial_indent="  ", subsequent_indent="    "
+            )
     return [*lines, "", *_ending(report, run)]
+
+
+def _log_lines(report: dict[str, Any], width: int) -> list[str]:
+    """What was recognised in the log of another trainer, and what was noteworthy about reading it."""
+    import textwrap
+
+    log = report.get("log")
+    if log is None:
+        return []
+    told = [
+        f"read: {log['format']}, {log['num_training_points']:,} training points and "
+        f"{log['num_evaluations']:,} evaluations ({log['path']})",
+        f"columns: {_columns_told(log['columns'])}",
+        *(f"note: {one}" for one in log["problems"]),
+        "evidence: curve only; one number per evaluation, noise told from the differences of neighbours",
+    ]
+    wrapped = [
+        textwrap.wrap(one, width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+        for one in told
+    ]
+    return [*(line for one in wrapped for line in one), ""]
+
+
+def _columns_told(columns: dict[str, str]) -> str:
+    """Our name of each quantity with that in the file; of the many metrics of evaluations the first few."""
+    metrics = [theirs for ours, theirs in columns.items() if ours.startswith("eval_") and ours != "eval_loss"]
+    told = [
+        ours if ours == theirs else f"{ours} = {theirs}"
+        for ours, theirs in columns.items()
+        if theirs not in metrics
+    ]
+    if metrics:
+        more = f" and {len(metrics) - _METRICS_SHOWN} more" if len(metrics) > _METRICS_SHOWN else ""
+        told.append(f"metrics of evaluations: {', '.join(metrics[:_METRICS_SHOWN])}{more}")
+    return ", ".join(told)
 
 
 def _ending(report: dict[str, Any], run: str) -> list[str]:
     ship = report["step_to_ship"]
+    if "log" in report:
+        which = (
+            f"{ship['adapter']}: " if ship["adapter"] else "" if ship["step"] is not None else "not shown: "
+        )
+        return [f"to ship: {which}{ship['why']}"]
     if ship["adapter"] is None:
         return [f"to ship: nothing: {ship['why']}"]
     which = f"adapter {ship['adapter']}, step {ship['step']:,}"

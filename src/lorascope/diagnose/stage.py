@@ -3,28 +3,45 @@
 from collections.abc import Callable
 from typing import Any
 
+from lorascope.diagnose.curves.decline import logged_decline
+from lorascope.diagnose.curves.improving import logged_improving
+from lorascope.diagnose.curves.logged import logged_curve
+from lorascope.diagnose.curves.not_learning import logged_not_learning
+from lorascope.diagnose.curves.overfitting import logged_overfitting
+from lorascope.diagnose.curves.plateau import logged_plateau
+from lorascope.diagnose.curves.ship import logged_step_to_ship
 from lorascope.diagnose.data import allowed_checks, dropped_rows, overlap, prepared_again
-from lorascope.diagnose.decline import decline
-from lorascope.diagnose.divergence import divergence
-from lorascope.diagnose.evidence import Evidence, read_evidence
+from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
-from lorascope.diagnose.improving import improving
-from lorascope.diagnose.no_effect import no_effect
-from lorascope.diagnose.non_finite import non_finite
-from lorascope.diagnose.not_learning import not_learning
-from lorascope.diagnose.overfitting import overfitting
-from lorascope.diagnose.plateau import plateau
+from lorascope.diagnose.log_evidence import log_evidence
+from lorascope.diagnose.logs import LoggedRun
 from lorascope.diagnose.rescored import rescored
-from lorascope.diagnose.resolution import resolution
-from lorascope.diagnose.ship import step_to_ship
+from lorascope.diagnose.rows.decline import decline
+from lorascope.diagnose.rows.divergence import probe_divergence
+from lorascope.diagnose.rows.improving import improving
+from lorascope.diagnose.rows.not_learning import not_learning
+from lorascope.diagnose.rows.overfitting import overfitting
+from lorascope.diagnose.rows.plateau import plateau
+from lorascope.diagnose.rows.resolution import resolution
+from lorascope.diagnose.rows.ship import step_to_ship
+from lorascope.diagnose.run_evidence import read_evidence
+from lorascope.diagnose.steps.dead_tail import dead_tail
+from lorascope.diagnose.steps.divergence import divergence
+from lorascope.diagnose.steps.no_effect import no_effect
+from lorascope.diagnose.steps.non_finite import non_finite
+from lorascope.diagnose.steps.spikes import spikes, unstable
+from lorascope.diagnose.steps.staircase import staircase
 from lorascope.diagnose.verdict import by_importance, give_verdict, missing_finding, what_is_missing
 from lorascope.run.commit import committed_folder, sha256_of, write_json
 from lorascope.run.folder import RunFolder
 from lorascope.run.provenance import StageClock, StageInputs, record_stage
 
-RULES: tuple[Callable[[Evidence], Outcome], ...] = (
+Rule = Callable[[Evidence], Outcome]
+
+RULES: tuple[Rule, ...] = (
     non_finite,
     divergence,
+    probe_divergence,
     no_effect,
     prepared_again,
     allowed_checks,
@@ -33,14 +50,34 @@ RULES: tuple[Callable[[Evidence], Outcome], ...] = (
     rescored,
     overfitting,
     not_learning,
+    unstable,
     plateau,
     improving,
     decline,
+    staircase,
+    spikes,
+    dead_tail,
     resolution,
 )
-"""Every rule, in the order in which findings of equal severity are told."""
+"""The rules on a run of ours, in the order in which findings of equal severity are told."""
 
-_NEED_SOUND_DATA: dict[Callable[[Evidence], Outcome], str] = {
+LOG_RULES: tuple[Rule, ...] = (
+    non_finite,
+    divergence,
+    no_effect,
+    logged_overfitting,
+    logged_not_learning,
+    unstable,
+    logged_plateau,
+    logged_improving,
+    logged_decline,
+    staircase,
+    spikes,
+    dead_tail,
+)
+"""The rules on the log of another trainer."""
+
+_NEED_SOUND_DATA: dict[Rule, str] = {
     overfitting: "overfitting",
     not_learning: "not_learning",
     plateau: "plateau",
@@ -75,6 +112,32 @@ def diagnose_run(run: RunFolder) -> dict[str, Any]:
     return report
 
 
+def diagnose_log(log: LoggedRun, name: str) -> dict[str, Any]:
+    """Read the log of another trainer.
+
+    Args:
+        log: As `open_log` read it.
+        name: The path as the command names it.
+
+    Returns:
+        The report, as of a run of ours, with "log": what was recognised, which columns were taken for what,
+        and everything noteworthy about the reading. Nothing is written.
+    """
+    report = diagnose(log_evidence(log, name))
+    return {
+        **report,
+        "log": {
+            "format": log.format,
+            "path": str(log.path),
+            "columns": dict(log.columns),
+            "num_training_points": len(log.train),
+            "num_evaluations": len(log.evals),
+            "step_is_row": log.step_is_row,
+            "problems": list(log.problems),
+        },
+    }
+
+
 def diagnose(evidence: Evidence) -> dict[str, Any]:
     """Apply every rule to what is known.
 
@@ -89,21 +152,22 @@ def diagnose(evidence: Evidence) -> dict[str, Any]:
     missing = what_is_missing(evidence)
     verdict, reason = give_verdict(evidence, findings)
     if missing:
-        findings.append(missing_finding(missing))
+        findings.append(missing_finding(evidence, missing))
     validation = evidence.validation
     return {
         "schema": 1,
+        "evidence": "measured" if evidence.log is None else "curve_only",
         "verdict": verdict,
         "verdict_reason": reason,
         "state": evidence.state,
-        "has_validation": evidence.validation is not None,
+        "has_validation": evidence.validation is not None or logged_curve(evidence) is not None,
         "last_step": evidence.last_step,
-        "num_evaluations": len(evidence.evals),
+        "num_evaluations": len(evidence.evals) if evidence.log is None else len(evidence.log.evals),
         "num_validation_rows": validation.num_rows if validation is not None else 0,
         "findings": [one.as_dict() for one in by_importance(findings, verdict)],
         "rules_not_run": [{"rule": one.rule, "reason": one.reason} for one in not_run],
         "missing": missing,
-        "step_to_ship": step_to_ship(evidence),
+        "step_to_ship": (step_to_ship if evidence.log is None else logged_step_to_ship)(evidence),
     }
 
 
@@ -112,7 +176,7 @@ def apply_rules(evidence: Evidence) -> tuple[list[Finding], list[NotRun]]:
     findings: list[Finding] = []
     not_run: list[NotRun] = []
     withheld: str | None = None
-    for rule in RULES:
+    for rule in RULES if evidence.log is None else LOG_RULES:
         if withheld is not None and rule in _NEED_SOUND_DATA:
             not_run.append(NotRun(rule=_NEED_SOUND_DATA[rule], reason=f"withheld: {withheld}"))
             continue

@@ -1,12 +1,14 @@
 """Findings -> one verdict with its reason, and what is missing where there is none."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lorascope.diagnose.curves.logged import MIN_EVALS as LOGGED_EVALS
+from lorascope.diagnose.curves.logged import MIN_POINTS, logged_curve
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import SEVERITIES, Finding
-from lorascope.diagnose.gates import MIN_EVALS
-from lorascope.diagnose.resolution import hold_out_more
+from lorascope.diagnose.rows.gates import MIN_EVALS
+from lorascope.diagnose.rows.resolution import hold_out_more
 from lorascope.errors import command
 from lorascope.metrics.uncertainty import MIN_CLUSTERS
 
@@ -15,6 +17,7 @@ VERDICTS = (
     "diverging",
     "not_learning",
     "overfitting",
+    "unstable",
     "plateau",
     "still_improving",
     "healthy",
@@ -49,14 +52,16 @@ def give_verdict(evidence: Evidence, findings: Sequence[Finding]) -> tuple[str, 
     for rule in _DATA_RULES:
         if rule in found and found[rule].severity == "critical":
             return "not_enough_evidence", f"the losses cannot be judged: {found[rule].title}"
-    for rule in ("overfitting", "not_learning"):
+    for rule in ("overfitting", "not_learning", "unstable"):
         if rule in found:
             return rule, found[rule].title
     missing = what_is_missing(evidence)
+    if evidence.log is not None and evidence.log.is_rl:
+        return "not_enough_evidence", _NO_LIKELIHOOD
+    if evidence.log is not None:
+        return _of_a_curve(found, missing)
     if missing:
-        return "not_enough_evidence", "; ".join(
-            f"{one['what']}: {one['have']} of {one['need']}" for one in missing
-        )
+        return "not_enough_evidence", _told(missing)
     declined, flat, falling = (found.get(rule) for rule in ("healthy_decline", "plateau", "still_improving"))
     if flat is not None and not (flat.evidence["annealed"] and declined):
         return "plateau", flat.title
@@ -64,10 +69,35 @@ def give_verdict(evidence: Evidence, findings: Sequence[Finding]) -> tuple[str, 
         return "still_improving", falling.title
     if declined is not None:
         return "healthy", declined.title + (f"; {flat.title}" if flat else "")
-    return (
-        "not_enough_evidence",
-        "validation loss is shown neither to have fallen nor to have risen nor to be flat",
-    )
+    return "not_enough_evidence", _NOTHING_SHOWN
+
+
+_NOTHING_SHOWN = "validation loss is shown neither to have fallen nor to have risen nor to be flat"
+
+
+def _of_a_curve(found: Mapping[str, Finding], missing: Sequence[dict[str, Any]]) -> tuple[str, str]:
+    """The verdict on the log of another trainer, where nothing grave was found."""
+    unevaluated = any(one["what"] == "evaluations" for one in missing)
+    if unevaluated and "staircase" in found:
+        # Nothing is learnt from rows as they come, only from rows that come again.
+        return "plateau", found["staircase"].title
+    for rule, verdict in (
+        ("plateau", "plateau"),
+        ("still_improving", "still_improving"),
+        ("healthy_decline", "healthy"),
+    ):
+        if rule in found:
+            return verdict, found[rule].title
+    return "not_enough_evidence", _told(missing) if missing else _NOTHING_SHOWN
+
+
+_NO_LIKELIHOOD = (
+    "rewards are logged: the loss of such a training is no likelihood, and its height means nothing"
+)
+
+
+def _told(missing: Sequence[dict[str, Any]]) -> str:
+    return "; ".join(f"{one['what']}: {one['have']} of {one['need']}" for one in missing)
 
 
 def what_is_missing(evidence: Evidence) -> list[dict[str, Any]]:
@@ -76,6 +106,8 @@ def what_is_missing(evidence: Evidence) -> list[dict[str, Any]]:
     Returns:
         One entry per thing: "what", "have", "need" and the command that gets it, "how".
     """
+    if evidence.log is not None:
+        return _missing_in_log(evidence)
     missing: list[dict[str, Any]] = []
     validation = evidence.validation
     rows = validation.num_rows if validation is not None else 0
@@ -87,24 +119,43 @@ def what_is_missing(evidence: Evidence) -> list[dict[str, Any]]:
         if evidence.state == "unfinished":
             how = f"let it go on; if it was interrupted: {command('train', evidence.run, '--resume')}"
         else:
-            how = evidence.retrain(f"train.eval_steps={max(1, evidence.last_step // (2 * MIN_EVALS))}")
+            how = evidence.retrain(eval_steps=max(1, evidence.last_step // (2 * MIN_EVALS)))
         missing.append({"what": "evaluations", "have": evals, "need": MIN_EVALS, "how": how})
     return missing
 
 
-def missing_finding(missing: Sequence[dict[str, Any]]) -> Finding:
+def _missing_in_log(evidence: Evidence) -> list[dict[str, Any]]:
+    if evidence.log is not None and evidence.log.is_rl:
+        return []
+    curve = logged_curve(evidence)
+    missing: list[dict[str, Any]] = []
+    if len(evidence.losses) < MIN_POINTS:
+        how = "log more often, or train longer"
+        missing.append(
+            {"what": "training points", "have": len(evidence.losses), "need": MIN_POINTS, "how": how}
+        )
+    if curve is None or len(curve) < LOGGED_EVALS:
+        how = f"hold out validation rows and evaluate at least {LOGGED_EVALS + 1} times"
+        have = 0 if curve is None else len(curve)
+        missing.append({"what": "evaluations", "have": have, "need": LOGGED_EVALS, "how": how})
+    return missing
+
+
+def missing_finding(evidence: Evidence, missing: Sequence[dict[str, Any]]) -> Finding:
     """The finding that there is too little to judge."""
     told = "; ".join(f"{one['have']} {one['what']} of the {one['need']} that are needed" for one in missing)
     return Finding(
         rule="not_enough_evidence",
         severity="info",
-        title=f"too little to judge validation by: {told}",
+        title=f"too little to judge by: {told}",
         evidence={
             **{one["what"].replace(" ", "_"): one["have"] for one in missing},
             "sentence": f"There are {told}.",
         },
-        how_sure="certain; with fewer rows a 95 % interval covers less than 93 %, and nobody can tell by how "
-        "much",
+        how_sure="certain; with fewer rows a 95 % interval covers less than 93 %, and nobody can tell by "
+        "how much"
+        if evidence.log is None
+        else "certain: counted",
         action=missing[0]["how"],
         would_change=f"{missing[0]['need']} {missing[0]['what']} or more",
     )

@@ -112,6 +112,13 @@ class RunFolder:
         return self.path / "report.html"
 
 
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run: a config.json alone may be that of a model in a checkpoint folder."""
+    return (path / "config.json").is_file() and any(
+        (path / name).exists() for name in ("provenance.json", "prepare", "train")
+    )
+
+
 def open_run(path: Path | str) -> RunFolder:
     """Open an existing run folder.
 

@@ -1,7 +1,7 @@
 """What a log of any trainer says, in one form. Shapes: P training points, E evaluations."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,25 @@ class TrainPoints:
     def __len__(self) -> int:
         return len(self.step)
 
+    def where(self, chosen: np.ndarray) -> "TrainPoints":
+        """Some of the points, by index or by a flag for each."""
+        return TrainPoints(**{one.name: getattr(self, one.name)[chosen] for one in fields(self)})
+
+
+_NONE = np.empty(0)
+_NO_FLAG = np.empty(0, dtype=bool)
+NO_POINTS = TrainPoints(
+    step=_NONE,
+    epoch=_NONE,
+    loss=_NONE,
+    loss_not_finite=_NO_FLAG,
+    learning_rate=_NONE,
+    grad_norm=_NONE,
+    grad_norm_not_finite=_NO_FLAG,
+    num_tokens=_NONE,
+)
+"""A training that has logged nothing yet."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalPoints:
@@ -58,6 +77,16 @@ class EvalPoints:
 
     def __len__(self) -> int:
         return len(self.step)
+
+    def where(self, chosen: np.ndarray) -> "EvalPoints":
+        """Some of the evaluations, by index or by a flag for each."""
+        return EvalPoints(
+            step=self.step[chosen],
+            epoch=self.epoch[chosen],
+            loss=self.loss[chosen],
+            loss_not_finite=self.loss_not_finite[chosen],
+            metrics={name: values[chosen] for name, values in self.metrics.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +143,15 @@ class LoggedRun:
     is_rl: bool = False
     is_preference: bool = False
     problems: tuple[str, ...] = ()
+
+    @property
+    def step_word(self) -> str:
+        """What `step` counts, in messages."""
+        return "row" if self.step_is_row else "step"
+
+    def with_points(self, train: TrainPoints, evals: EvalPoints) -> "LoggedRun":
+        """The same run with other curves."""
+        return replace(self, train=train, evals=evals)
 
     @property
     def num_points(self) -> int:

@@ -1,10 +1,8 @@
 """A loss that has stopped moving: shown to be flat, not merely not shown to move."""
 
-from statistics import median
-
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
-from lorascope.diagnose.gates import need_evals, need_rows
+from lorascope.diagnose.rows.gates import need_evals, need_rows
 from lorascope.diagnose.series import rows_needed
 from lorascope.errors import command
 
@@ -14,7 +12,6 @@ WINDOW = 4
 MARGIN = 0.005
 """Share of the loss within which it counts as flat."""
 _Z90 = 1.645
-_ANNEALED = 0.10
 
 
 def plateau(evidence: Evidence) -> Outcome:
@@ -49,7 +46,7 @@ def plateau(evidence: Evidence) -> Outcome:
     if not all(-margin < one.low and one.high < margin for one in changes):
         return None
     steps = (validation.steps[first], validation.steps[last])
-    annealed = _is_annealed(evidence, steps[0])
+    annealed = evidence.annealed(steps[0])
     return Finding(
         rule=RULE,
         severity="info",
@@ -71,17 +68,11 @@ def plateau(evidence: Evidence) -> Outcome:
         how_sure=f"shown by equivalence over {validation.num_rows:,} rows, not by the lack of a difference",
         action=f"measure what it gained: {command('eval', evidence.run)}"
         if annealed
-        else f"stop here, or try a higher rate: {evidence.retrain(*_faster(evidence))}",
+        else f"stop here, or try a higher rate: {_faster(evidence)}",
         would_change="a change of more than 0.5 % in the next evaluations",
     )
 
 
-def _is_annealed(evidence: Evidence, since: int) -> bool:
-    """Whether the learning rate was mostly below a tenth of its peak."""
-    rates = [one.learning_rate for one in evidence.steps if one.step > since]
-    return bool(rates) and median(rates) < _ANNEALED * (evidence.learning_rate or 0.0)
-
-
-def _faster(evidence: Evidence) -> list[str]:
+def _faster(evidence: Evidence) -> str:
     rate = evidence.learning_rate
-    return [f"train.learning_rate={2 * rate:.2g}"] if rate else []
+    return evidence.retrain(learning_rate=f"{2 * rate:.2g}") if rate else evidence.retrain()

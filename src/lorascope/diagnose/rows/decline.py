@@ -2,7 +2,7 @@
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
-from lorascope.diagnose.gates import need_both
+from lorascope.diagnose.rows.gates import need_both
 from lorascope.errors import command
 
 RULE = "healthy_decline"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lorascope.diagnose.evidence import Evidence
-from lorascope.diagnose.gates import need_rows
+from lorascope.diagnose.rows.gates import need_rows
 from lorascope.diagnose.series import ALPHA, Series
 
 Json = dict[str, Any]

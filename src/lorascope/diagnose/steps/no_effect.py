@@ -4,7 +4,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
-from lorascope.errors import command
+from lorascope.diagnose.steps.gates import need_likelihood
 
 RULE = "no_effect"
 _ZERO_STEPS = 0.20
@@ -14,16 +14,19 @@ def no_effect(evidence: Evidence) -> Outcome:
     """Find an adapter without effect.
 
     Signal: every loss of every example is, bit for bit, what it was before the first step; or the gradient is
-        exactly 0 in at least a fifth of the steps.
+        exactly 0 in at least a fifth of the steps; or the learning rate is 0 throughout.
     Gate: at least one optimizer step (B is 0 before it, so no adapter has an effect there).
     Advice: look at the targets and at the layers that were adapted.
 
     Source:
         lm-evaluation-harness #511 and #808, peft #515: adapters that were never applied.
     """
-    if not evidence.steps:
+    if not len(evidence.steps):
         return NotRun(rule=RULE, reason="no optimizer step has been made")
-    zero = sum(one.grad_norm == 0 for one in evidence.steps)
+    missing = need_likelihood(RULE, evidence)
+    if missing is not None:
+        return missing
+    zero = int((evidence.steps.grad_norm == 0).sum())
     probe = evidence.probe
     still = (
         probe is not None
@@ -31,10 +34,13 @@ def no_effect(evidence: Evidence) -> Outcome:
         and probe.steps[0] == 0
         and np.array_equal(probe.nll_EN[0], probe.nll_EN[-1])
     )
-    if not still and zero < _ZERO_STEPS * len(evidence.steps):
+    rate_is_zero = evidence.learning_rate == 0
+    if not still and not rate_is_zero and zero < _ZERO_STEPS * len(evidence.steps):
         return None
     reason = (
-        f"all {probe.num_rows:,} train probe rows have exactly the loss they had before training"
+        "the learning rate was 0 throughout"
+        if rate_is_zero
+        else f"all {probe.num_rows:,} train probe rows have exactly the loss they had before training"
         if still and probe is not None
         else f"the gradient was exactly 0 in {zero:,} of {len(evidence.steps):,} steps"
     )
@@ -46,9 +52,10 @@ def no_effect(evidence: Evidence) -> Outcome:
             "zero_gradient_steps": zero,
             "num_steps": len(evidence.steps),
             "losses_unchanged": bool(still),
+            "learning_rate_is_zero": rate_is_zero,
             "sentence": f"After {len(evidence.steps):,} steps {reason}.",
         },
         how_sure="certain: these are equalities, not estimates",
-        action=f"look at what is trained on: {command('check', evidence.run, '--show', 3)}",
+        action=f"look at what is trained on: {evidence.look_at_data()}",
         would_change="a single loss that moves",
     )

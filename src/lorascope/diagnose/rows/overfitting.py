@@ -2,7 +2,7 @@
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
-from lorascope.diagnose.gates import MIN_EVALS, need_both
+from lorascope.diagnose.rows.gates import MIN_EVALS, need_both
 from lorascope.diagnose.series import Series
 from lorascope.errors import command
 from lorascope.metrics.uncertainty import Interval
@@ -75,13 +75,11 @@ def _finding(
 
 def _action(evidence: Evidence, step: int) -> str:
     if step == 0:
-        rate = evidence.learning_rate
-        settings = [f"train.learning_rate={rate / 3:.2g}"] if rate else []
-        return f"the base model is better than any adapter of this run: {evidence.retrain(*settings)}"
+        return f"the base model is better than any adapter of this run: {evidence.slower()}"
     if "best" in evidence.adapters and evidence.state == "finished":
         target = ("--merged", f"{evidence.run}/merged", "--adapter", "best")
         return f"ship the best adapter: {command('export', evidence.run, *target)}"
     epoch = next((one.epoch for one in evidence.evals if one.step == step), None)
     if epoch:
-        return f"train only that far: {evidence.retrain(f'train.epochs={epoch:.3g}')}"
+        return f"train only that far: {evidence.retrain(epochs=f'{epoch:.3g}')}"
     return f"train for fewer epochs: {evidence.retrain()}"

@@ -2,8 +2,8 @@
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
-from lorascope.diagnose.gates import MIN_EVALS, need_both
-from lorascope.diagnose.plateau import MARGIN, WINDOW
+from lorascope.diagnose.rows.gates import MIN_EVALS, need_both
+from lorascope.diagnose.rows.plateau import MARGIN, WINDOW
 from lorascope.errors import command
 
 RULE = "still_improving"
@@ -60,4 +60,4 @@ def _action(evidence: Evidence) -> str:
     if evidence.state != "finished":
         return f"let it go on; if it was interrupted: {command('train', evidence.run, '--resume')}"
     epochs = evidence.evals[-1].epoch
-    return f"train longer: {evidence.retrain(f'train.epochs={2 * epochs:.3g}')}"
+    return f"train longer: {evidence.retrain(epochs=f'{2 * epochs:.3g}')}"

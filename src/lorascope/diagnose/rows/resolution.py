@@ -2,8 +2,8 @@
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, Outcome
-from lorascope.diagnose.gates import need_evals, need_rows
-from lorascope.diagnose.plateau import WINDOW
+from lorascope.diagnose.rows.gates import need_evals, need_rows
+from lorascope.diagnose.rows.plateau import WINDOW
 from lorascope.diagnose.series import POWER_FACTOR, rows_needed
 from lorascope.errors import command
 

@@ -1,0 +1,1 @@
+"""Rules on evaluation losses as another trainer logged them: one number each."""

@@ -1,0 +1,48 @@
+"""An evaluation loss that has fallen, as logged."""
+
+from lorascope.diagnose.curves.logged import in_words, need_curve
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.finding import Finding, NotRun, Outcome
+
+RULE = "healthy_decline"
+_ALL_FALL = 5
+
+
+def logged_decline(evidence: Evidence) -> Outcome:
+    """Find that the evaluation loss fell, from the curve alone.
+
+    Signal: it fell from the first evaluation to the last by 1 % and by 2.5 standard errors of a difference;
+        or each of 5 or more evaluations is below the one before (by chance once in 120 flat curves).
+    Gate: 4 evaluations, 10 training points.
+    Advice: measure it exactly.
+
+    Source:
+        Rule R6 of docs/diagnose.md, the weak form.
+    """
+    curve = need_curve(RULE, evidence)
+    if isinstance(curve, NotRun):
+        return curve
+    last = len(curve) - 1
+    shown = -curve.rise(0, last) > curve.visible()
+    if not shown and not (len(curve) >= _ALL_FALL and curve.all_fall()):
+        return None
+    before, after = float(curve.loss_E[0]), float(curve.loss_E[-1])
+    word = evidence.log.step_word if evidence.log is not None else "step"
+    return Finding(
+        rule=RULE,
+        severity="info",
+        title=f"evaluation loss fell by {1 - after / before:.1%} from {word} {int(curve.step_E[0]):,}",
+        evidence={
+            "kind": "curve_only",
+            "first_loss": before,
+            "last_loss": after,
+            "noise": curve.noise,
+            "num_evaluations": len(curve),
+            "sentence": f"Evaluation {in_words(before)} -> {in_words(after)} over {len(curve)} evaluations.",
+        },
+        how_sure=f"a noise of {curve.noise:.1%} between neighbours; from the curve alone, and rows that are "
+        "in both "
+        "splits would do the same",
+        action="measure it exactly: lorascope eval --base MODEL --adapter ADAPTER --data VALIDATION",
+        would_change="rows that are in both splits, which would make the fall mean less",
+    )

@@ -1,0 +1,129 @@
+"""Evaluation losses as logged -> what can be said about their changes. Shapes: E evaluations."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.finding import NotRun
+from lorascope.metrics.in_words import like_choosing
+
+MIN_EVALS = 4
+"""Second differences of fewer evaluations are no measure of noise."""
+
+MIN_POINTS = 10
+"""Fewer training points than this are too short a training to read."""
+
+DEVIATIONS = 2.5
+"""Standard errors that a change of a logged curve must have. Two evaluations in a row must have them."""
+
+_MAD_TO_SD = 1.4826  # of normal noise
+_LATE, _VISIBLE = 0.75, 0.01
+_HIGHEST_NATS = 15.0  # 3 million equally likely tokens: no vocabulary is that large
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedCurve:
+    """A curve of evaluation losses.
+
+    Attributes:
+        step_E: Of each evaluation with a finite loss above 0.
+        loss_E: As logged.
+        noise: Standard deviation of one evaluation around the trend of its neighbours, as a share of it.
+    """
+
+    step_E: np.ndarray
+    loss_E: np.ndarray
+    noise: float
+
+    def __len__(self) -> int:
+        return len(self.step_E)
+
+    def best(self) -> int:
+        """Index of the first evaluation with the lowest loss."""
+        return int(np.argmin(self.loss_E))
+
+    def rise(self, start: int, end: int) -> float:
+        """ln(loss at `end` / loss at `start`): near the relative change where it is small."""
+        return math.log(self.loss_E[end] / self.loss_E[start])
+
+    def visible(self) -> float:
+        """The least change between two evaluations that noise does not explain, at least 1 %."""
+        return max(_VISIBLE, DEVIATIONS * math.sqrt(2) * self.noise)
+
+    def late_gain(self) -> float:
+        """How far the loss fell over the last quarter of the steps, as a share; below 0 where it rose."""
+        before = float(np.interp(_LATE * self.step_E[-1], self.step_E, self.loss_E))
+        return 1 - float(self.loss_E[-1]) / before
+
+    def all_fall(self) -> bool:
+        """Whether each evaluation is below the one before: by chance once in E! flat curves."""
+        return bool((np.diff(self.loss_E) < 0).all())
+
+
+def logged_curve(evidence: Evidence) -> LoggedCurve | None:
+    """The evaluation losses of a log; None where it has none that is finite and above 0."""
+    if evidence.log is None:
+        return None
+    evals = evidence.log.evals
+    usable = np.isfinite(evals.loss) & (evals.loss > 0)
+    if not usable.any():
+        return None
+    loss = evals.loss[usable]
+    return LoggedCurve(step_E=evals.step[usable], loss_E=loss, noise=successive_noise(np.log(loss)))
+
+
+def successive_noise(logs: np.ndarray) -> float:
+    """Robust standard deviation of log losses around the line through their neighbours.
+
+        sigma = 1.4826 median|x[i] - 2 x[i + 1] + x[i + 2]| / sqrt(6)
+
+    Second differences, because first ones of a few evaluations are mostly trend. Where the curve bends they
+    hold its bend too: the noise is never told smaller than it is.
+
+    Args:
+        logs: Log losses in order, [E]; fewer than three have no noise that could be told.
+    """
+    if len(logs) < 3:
+        return math.inf
+    return _MAD_TO_SD * float(np.median(np.abs(np.diff(logs, 2)))) / math.sqrt(6)
+
+
+def need_curve(rule: str, evidence: Evidence, least: int = MIN_EVALS) -> NotRun | LoggedCurve:
+    """Insist on a training long enough to read, and on enough evaluations.
+
+    Returns:
+        The curve, or why the rule cannot be run.
+    """
+    if evidence.log is not None and evidence.log.is_rl:
+        return NotRun(rule=rule, reason="rewards are logged: the loss of such a training is no likelihood")
+    curve = logged_curve(evidence)
+    if curve is None:
+        return NotRun(rule=rule, reason="no evaluation loss is logged")
+    if len(curve) < least:
+        return NotRun(rule=rule, reason=f"{len(curve)} evaluations are logged, {least} are needed")
+    if len(evidence.losses) < MIN_POINTS:
+        reason = f"{len(evidence.losses)} training losses are logged, {MIN_POINTS} are needed"
+        return NotRun(rule=rule, reason=reason)
+    return curve
+
+
+def train_loss_near(evidence: Evidence, step: float, width: float) -> float | None:
+    """Median of the training losses logged in the `width` steps up to a step; None where there is none."""
+    steps = evidence.steps
+    inside = (steps.step <= step) & (steps.step > step - width) & np.isfinite(steps.loss)
+    return float(np.median(steps.loss[inside])) if inside.any() else None
+
+
+def train_change(evidence: Evidence, curve: LoggedCurve, start: int, end: int) -> float | None:
+    """Relative change of the training loss between two evaluations, each as a median of what led up to it."""
+    width = float(np.median(np.diff(curve.step_E))) if len(curve) > 1 else math.inf
+    before = train_loss_near(evidence, float(curve.step_E[start]), width)
+    after = train_loss_near(evidence, float(curve.step_E[end]), width)
+    return after / before - 1 if before and after is not None else None
+
+
+def in_words(loss: float) -> str:
+    """A loss with its perplexity in words; alone where it is too high to be nats per token."""
+    return f"{loss:.4g} ({like_choosing(loss)})" if loss < _HIGHEST_NATS else f"{loss:.4g}"

@@ -1,0 +1,65 @@
+"""Which checkpoint of another trainer to ship: the earliest on disk not shown to be worse than the best."""
+
+import math
+from typing import Any
+
+from lorascope.diagnose.curves.logged import DEVIATIONS, MIN_EVALS, logged_curve
+from lorascope.diagnose.evidence import Evidence
+
+Json = dict[str, Any]
+
+
+def logged_step_to_ship(evidence: Evidence) -> Json:
+    """Choose among the evaluations of a log.
+
+    An evaluation is tied with the best where it lies above it by less than 2.5 standard errors of a
+    difference, with the noise of successive differences. Of the tied ones that are known to be on disk
+    the earliest is chosen; where no checkpoint folder is beside the log, the steps are named and nothing is
+    claimed to exist.
+
+    Returns:
+        As `step_to_ship` of a run of ours; "adapter" is the name of a checkpoint folder or None.
+    """
+    curve = logged_curve(evidence)
+    if curve is None or len(curve) < MIN_EVALS:
+        num = 0 if curve is None else len(curve)
+        return _choice(
+            None, None, f"{num} evaluations are logged, so no checkpoint is shown to be better than another"
+        )
+    best = curve.best()
+    tie = DEVIATIONS * math.sqrt(2) * curve.noise
+    tied = [
+        int(step)
+        for step, loss in zip(curve.step_E, curve.loss_E, strict=True)
+        if _within(loss, curve.loss_E[best], tie)
+    ]
+    best_step = int(curve.step_E[best])
+    on_disk = sorted((step, name) for name, step in evidence.adapters.items() if step in tied)
+    if on_disk:
+        step, name = on_disk[0]
+        why = (
+            "it has the lowest evaluation loss"
+            if step == best_step
+            else f"it is the earliest not shown to be worse than the best, step {best_step:,}"
+        )
+        return _choice(name, step, why, tied, shown=True)
+    why = f"the lowest evaluation loss is that of step {best_step:,}; no checkpoint of a tied step is "
+    "beside the log"
+    return _choice(None, best_step, why, tied)
+
+
+def _within(loss: float, best: float, tie: float) -> bool:
+    return math.log(loss / best) <= tie
+
+
+def _choice(
+    adapter: str | None, step: int | None, why: str, tied: list[int] | None = None, *, shown: bool = False
+) -> Json:
+    return {
+        "adapter": adapter,
+        "step": step,
+        "shown": shown,
+        "why": why,
+        "tied_steps": tied or [],
+        "cost": None,
+    }

@@ -1,0 +1,87 @@
+"""A run folder, as far as it got -> the evidence that rules look at. Reads files only; no model, no torch."""
+
+from pathlib import Path
+
+from lorascope.diagnose.evidence import Evidence, Json, State
+from lorascope.diagnose.logs.curve import TrainPoints
+from lorascope.diagnose.logs.step_log import read_step_log
+from lorascope.diagnose.series import make_series
+from lorascope.errors import RunError, explain
+from lorascope.run.folder import RunFolder, require
+from lorascope.run.lineage import adapter_hash, trained_dataset
+from lorascope.run.provenance import stage_record
+from lorascope.run.records import EvalRecord, read_evals, read_json
+
+
+def read_evidence(run: RunFolder) -> Evidence:
+    """Read a run as far as it got.
+
+    Args:
+        run: An existing run; its training may be going on, interrupted, failed or finished.
+
+    Raises:
+        RunError: Nothing has been trained, or a file is damaged.
+    """
+    require(run.stage("train"), stage="train", run=run)
+    steps = read_step_log(run.steps)
+    evals = tuple({one.step: one for one in read_evals(run.evals)}.values())
+    failure = _maybe(run.train_failure)
+    if failure is not None and (~steps.loss_not_finite & (steps.step >= failure["step"])).any():
+        failure = None  # a resumed training went past it
+    if not len(steps) and not evals and failure is None:
+        raise RunError(
+            explain(
+                "there is nothing to diagnose yet: no step and no evaluation",
+                where=str(run.stage("train")),
+                why="training has not come to its first evaluation, or was stopped before it",
+                fix=f"wait for it, or: lorascope train {run.path} --resume",
+            )
+        )
+    summary = _maybe(run.train_summary)
+    state: State = "failed" if failure is not None else "finished" if summary is not None else "unfinished"
+    return Evidence(
+        run=str(run.path),
+        state=state,
+        steps=steps,
+        evals=evals,
+        trained_on=trained_dataset(run),
+        failure=failure,
+        summary=summary,
+        prepare=_maybe(run.prepare_report),
+        check=_maybe(run.check_report),
+        rescored=_rescored(run),
+        config=read_json(run.config),
+        adapters=_adapters(run, steps, evals, summary),
+    )
+
+
+def _maybe(path: Path) -> Json | None:
+    return read_json(path) if path.is_file() else None
+
+
+def _rescored(run: RunFolder) -> Json | None:
+    """What eval measured, unless it was another adapter than the run's last."""
+    measured = run.stage("eval") / "adapter.json"
+    seen = stage_record(run, "eval").get("inputs", {}).get("adapter")
+    if not run.adapter.is_dir() or not measured.is_file() or seen != adapter_hash(run.adapter):
+        return None
+    return read_json(measured)
+
+
+def _adapters(
+    run: RunFolder, steps: TrainPoints, evals: tuple[EvalRecord, ...], summary: Json | None
+) -> dict[str, int]:
+    """Steps of the adapters on disk."""
+    found: dict[str, int] = {}
+    if run.adapter.is_dir() and len(steps):
+        found["last"] = summary["steps"] if summary else int(steps.step[-1])
+    if run.adapter_best.is_dir():
+        best = summary["best_step"] if summary else None
+        if best is None:
+            scored = make_series(
+                [(e.step, e.validation) for e in evals if e.validation is not None and e.step]
+            )
+            best = scored.steps[scored.best()] if scored else None
+        if best is not None:
+            found["best"] = best
+    return found

@@ -1,0 +1,111 @@
+"""A training loss that climbs and does not come back."""
+
+import math
+
+import numpy as np
+
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.finding import Finding, Outcome
+from lorascope.diagnose.steps.fall import noise
+from lorascope.diagnose.steps.gates import need_points
+
+RULE = "diverging"
+_RECENT, _BEFORE, _TAIL = 32, 64, 8
+_MAD_TO_SD = 1.4826  # of normal noise
+_LEAST_POINTS = 10
+_ABOVE_OPENING, _ABOVE_BEST = 1.3, 1.5
+_DEVIATIONS = 6.0
+
+
+def divergence(evidence: Evidence) -> Outcome:
+    """Find a training that comes apart, in the losses of its steps.
+
+    Signal, either of two. (a) The median log loss of the newest 32 steps lies more than 3 robust standard
+        deviations above that of the 64 before, and so does that of the newest 8: it is not recovering. (b)
+        The median of the last tenth lies 1.3 times and 6 deviations above the first loss, or 1.5 times and 6
+        standard errors above the best stretch of that length.
+    Gate: (a) 96 steps after warmup; (b) 10 steps.
+    Advice: a third of the learning rate.
+
+    Source:
+        Rule R9 of docs/diagnose.md. Log losses and medians, because batch losses are skewed: z > 3 on
+        raw losses fires 11 to 40 times in 1,000 healthy steps. (b) is ours, for logs of few points and for
+        runs that came apart early and stayed there.
+    """
+    missing = need_points(RULE, evidence, _LEAST_POINTS)
+    if missing is not None:
+        return missing
+    logs = np.log(evidence.losses)
+    if len(logs) >= _RECENT + _BEFORE and (found := _lately(evidence, logs)):
+        return found
+    return _never_back(evidence, _all_logs(evidence))
+
+
+def _all_logs(evidence: Evidence) -> np.ndarray:
+    """Log losses with those of warmup: a rate that is too high often shows before its peak."""
+    loss = evidence.steps.loss
+    return np.asarray(np.log(loss[np.isfinite(loss) & (loss > 0)]))
+
+
+def _lately(evidence: Evidence, logs: np.ndarray) -> Finding | None:
+    before, recent = logs[-_RECENT - _BEFORE : -_RECENT], logs[-_RECENT:]
+    centre = float(np.median(before))
+    spread = max(_MAD_TO_SD * float(np.median(np.abs(before - centre))), 1e-9)
+    height = (float(np.median(recent)) - centre) / spread
+    if height <= 3 or (float(np.median(recent[-_TAIL:])) - centre) / spread <= 3:
+        return None
+    low, high = math.exp(centre), math.exp(float(np.median(recent)))
+    return diverging_finding(
+        evidence,
+        f"the training loss climbed from {low:.3f} to {high:.3f}",
+        {
+            "before": low,
+            "recent": high,
+            "robust_deviations": height,
+            "sentence": f"Median loss {low:.3f} over {_BEFORE} steps, then {high:.3f} over the newest "
+            f"{_RECENT}: {height:.1f} robust standard deviations up, and not coming back.",
+        },
+        "medians of 64 and 32 steps; a median of 32 strays by 0.2 deviations by chance, this is more than 3",
+    )
+
+
+def _never_back(evidence: Evidence, logs: np.ndarray) -> Finding | None:
+    width = max(3, len(logs) // 10)
+    opening, recent, spread = float(logs[0]), float(np.median(logs[-width:])), max(noise(logs), 1e-9)
+    starts = range(0, len(logs) - 2 * width + 1, max(1, width // 3))
+    best = min((float(np.median(logs[start : start + width])) for start in starts), default=recent)
+    by_opening = recent - opening > max(math.log(_ABOVE_OPENING), _DEVIATIONS * spread)
+    stderr = 1.2533 * spread * math.sqrt(2 / width)
+    by_stretch = recent - best > max(math.log(_ABOVE_BEST), _DEVIATIONS * stderr)
+    if not by_opening and not by_stretch:
+        return None
+    first, last = math.exp(opening if by_opening else best), math.exp(recent)
+    return diverging_finding(
+        evidence,
+        f"the training loss rose from {first:.3f} to {last:.3f} and never came back",
+        {
+            "opening": math.exp(opening),
+            "best_stretch": math.exp(best),
+            "recent": last,
+            "noise": spread,
+            "sentence": f"It began at {math.exp(opening):.3f}; its best {width:,} points in a row have a "
+            "median of "
+            f"{math.exp(best):.3f}, the last {width:,} one of {last:.3f}.",
+        },
+        f"{_DEVIATIONS:.0f} deviations of the noise between neighbours ({spread:.1%} of the loss); examples "
+        "ordered "
+        "by difficulty or length look the same",
+    )
+
+
+def diverging_finding(evidence: Evidence, title: str, numbers: dict[str, object], how_sure: str) -> Finding:
+    """The finding that a training comes apart."""
+    return Finding(
+        rule=RULE,
+        severity="critical",
+        title=title,
+        evidence=numbers,
+        how_sure=how_sure,
+        action=f"lower the learning rate: {evidence.slower()}",
+        would_change="a loss that comes back to where it was",
+    )

@@ -1,0 +1,21 @@
+"""What a rule on the training curve needs before it may speak."""
+
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.finding import NotRun
+
+
+def need_likelihood(rule: str, evidence: Evidence) -> NotRun | None:
+    """Insist on a loss that is a likelihood: a policy loss hovers around 0, and its height is nothing."""
+    if evidence.log is not None and evidence.log.is_rl:
+        return NotRun(rule=rule, reason="rewards are logged: the loss of such a training is no likelihood")
+    return None
+
+
+def need_points(rule: str, evidence: Evidence, least: int) -> NotRun | None:
+    """Insist on enough training points whose loss is a finite likelihood."""
+    missing = need_likelihood(rule, evidence)
+    if missing is None and len(evidence.losses) < least:
+        after = " since the end of warmup" if evidence.warmed_up else ""
+        what = "steps" if evidence.log is None else "logged losses"
+        return NotRun(rule=rule, reason=f"{len(evidence.losses)} {what}{after}, {least} are needed")
+    return missing

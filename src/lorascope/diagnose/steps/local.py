@@ -1,0 +1,37 @@
+"""Medians of the neighbourhood of each point of a curve. Shapes: P points."""
+
+import numpy as np
+
+_MAD_TO_SD = 1.4826  # of normal noise
+
+
+def local_median(values: np.ndarray, width: int) -> np.ndarray:
+    """Median of the `width` points around each point, the ends repeated outwards, [P]."""
+    from scipy.ndimage import median_filter
+
+    return np.asarray(median_filter(values, size=width, mode="nearest"))
+
+
+def past_spread(values: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Median and robust standard deviation of the `width` points before each point, itself not among them.
+
+    Args:
+        values: Finite, [P].
+        width: Of the window; the first `width` points have a part of one, the very first itself alone.
+
+    Returns:
+        Medians and deviations, [P]; a deviation is 1.4826 times the median of |value - its own median| over
+        the window, at least 1e-9.
+    """
+    from scipy.ndimage import median_filter
+
+    shift = (width - 1) // 2  # moves a centred window back until it ends at its own point
+    centre = median_filter(_before(values), size=width, mode="nearest", origin=shift)
+    away = np.abs(values - centre)
+    spread = median_filter(_before(away), size=width, mode="nearest", origin=shift)
+    return centre, np.maximum(_MAD_TO_SD * spread, 1e-9)
+
+
+def _before(values: np.ndarray) -> np.ndarray:
+    """Each point's predecessor, the first one's own."""
+    return np.concatenate([values[:1], values[:-1]])

@@ -1,0 +1,178 @@
+"""A loss or gradient that is not a number, or a 0 that another trainer wrote in its place."""
+
+from typing import Any
+
+import numpy as np
+
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.finding import Finding, Outcome, Severity
+
+RULE = "non_finite"
+_SKIPS_ALLOWED = 0.01
+_MOST = 0.50
+_ZERO = 1e-6
+_TOO_LOW_TO_OPEN = 1e-4
+
+
+def non_finite(evidence: Evidence) -> Outcome:
+    """Find NaN and infinity in the log, and the 0.0 that stands for them.
+
+    Signal: train/failure.json; a loss that is not finite; a loss of exactly 0 in half of the points, or
+        beside a gradient that is not finite, or an opening loss below 1e-4. A gradient norm that is not
+        finite beside a finite loss is fp16's loss scaler skipping a step: info below 1 % of the points, warn
+        above, critical from half on. An evaluation that is not finite is critical where it is the last or
+        half of them are, else warn.
+    Gate: none; one such number is enough. Zeros are passed over where rewards are logged: that loss is no
+        likelihood.
+    Advice: lower the learning rate, or leave fp16; for zeros look at the labels.
+
+    Source:
+        Rules R1 and R2 of docs/diagnose.md: transformers 5.23 logs a NaN step as 0.0 and returns normally;
+        our loop stops before the update and writes null with its reason.
+    """
+    steps = evidence.steps
+    if evidence.failure is not None or (evidence.log is None and steps.loss_not_finite.any()):
+        return _stopped(evidence, evidence.failure or _as_failure(evidence))
+    if steps.loss_not_finite.any():
+        return _logged(evidence, steps.loss_not_finite, "losses", "critical")
+    return _zeros(evidence) or _evaluations(evidence) or _gradients(evidence)
+
+
+def _as_failure(evidence: Evidence) -> dict[str, Any]:
+    at = int(np.argmax(evidence.steps.loss_not_finite))
+    step = int(evidence.steps.step[at])
+    return {
+        "step": step,
+        "last_good_step": step - 1,
+        "message": "the loss is not finite",
+        "example_ids": [],
+        "learning_rate": float(evidence.steps.learning_rate[at]),
+    }
+
+
+def _stopped(evidence: Evidence, failure: dict[str, Any]) -> Finding:
+    problem = failure["message"].splitlines()[0]
+    ids = failure.get("example_ids") or []
+    precision = evidence.evals[-1].precision if evidence.evals else None
+    again = (
+        evidence.retrain(precision="auto")
+        if precision == "fp16"
+        else evidence.slower(rate=failure.get("learning_rate"))
+    )
+    seen = f" The batch held {len(ids)} examples, the first is {ids[0]}." if ids else ""
+    return Finding(
+        rule=RULE,
+        severity="critical",
+        title=f"training stopped at step {failure['step']:,}: {problem}",
+        evidence={
+            "step": failure["step"],
+            "last_good_step": failure["last_good_step"],
+            "example_ids": list(ids),
+            "learning_rate": failure.get("learning_rate") or evidence.learning_rate,
+            "precision": precision,
+            "sentence": f"After step {failure['last_good_step']:,} all was finite, in step "
+            f"{failure['step']:,} {problem}.{seen}",
+        },
+        how_sure="certain: the number was not finite, and the update that would have spread it was not made",
+        action=f"{again}; the last good step is in {evidence.run}/train/checkpoints",
+        would_change="a training that passes this step with finite numbers",
+    )
+
+
+def _logged(evidence: Evidence, broken: np.ndarray, what: str, severity: Severity) -> Finding:
+    """A finding on numbers that another trainer logged."""
+    num, first = int(broken.sum()), int(np.argmax(broken))
+    curve = evidence.steps if len(broken) == len(evidence.steps) else evidence.log.evals  # type: ignore[union-attr]
+    step = int(curve.step[first])
+    word = evidence.log.step_word if evidence.log is not None else "step"
+    return Finding(
+        rule=RULE,
+        severity=severity,
+        title=f"{num:,} of {len(broken):,} {what} are not finite, the first at {word} {step:,}",
+        evidence={
+            "num_not_finite": num,
+            "num_points": len(broken),
+            "share": num / len(broken),
+            "first_step": step,
+            "sentence": f"NaN or infinity was logged {num:,} times, first at {word} {step:,}.",
+        },
+        how_sure="certain: that is what was logged; weights that a NaN has reached do not recover",
+        action=f"go back to a checkpoint before {word} {step:,} and {evidence.slower()}, in bf16 or float32",
+        would_change="a log whose numbers are all finite",
+    )
+
+
+def _zeros(evidence: Evidence) -> Finding | None:
+    """Zeros in place of NaN, or of a loss over no token."""
+    steps = evidence.steps
+    if not len(steps) or (evidence.log is not None and evidence.log.is_rl):
+        return None
+    zero = np.abs(steps.loss) < _ZERO
+    disguised = zero & steps.grad_norm_not_finite
+    opening = steps.loss[0] < _TOO_LOW_TO_OPEN
+    if not disguised.any() and zero.mean() < _MOST and not opening:
+        return None
+    num, num_disguised = int(zero.sum()), int(disguised.sum())
+    cause = (
+        "transformers logs a step whose loss is NaN as 0.0"
+        if num_disguised
+        else "a loss over no target token is 0: every label may be masked"
+    )
+    told = (
+        f"{num:,} of {len(steps):,} losses are exactly 0" if num else f"the first loss is {steps.loss[0]:.1g}"
+    )
+    return Finding(
+        rule=RULE,
+        severity="critical",
+        title=f"{told}: {cause}",
+        evidence={
+            "num_zero": num,
+            "num_zero_beside_nan": num_disguised,
+            "num_points": len(steps),
+            "first_loss": float(steps.loss[0]),
+            "sentence": f"{told}; beside {num_disguised:,} of them the gradient norm is not finite.",
+        },
+        how_sure="certain that no likelihood of text is 0; which of the two causes it has, the gradient "
+        "tells",
+        action=f"{evidence.slower()}, in bf16 or float32" if num_disguised else evidence.look_at_data(),
+        would_change="losses above 0",
+    )
+
+
+def _evaluations(evidence: Evidence) -> Finding | None:
+    if evidence.log is None or not evidence.log.evals.loss_not_finite.any():
+        return None
+    broken = evidence.log.evals.loss_not_finite
+    grave = bool(broken[-1]) or broken.mean() >= _MOST
+    return _logged(evidence, broken, "evaluation losses", "critical" if grave else "warn")
+
+
+def _gradients(evidence: Evidence) -> Finding | None:
+    skipped = evidence.steps.grad_norm_not_finite
+    num, total = int(skipped.sum()), len(skipped)
+    if not num:
+        return None
+    share, step = num / total, int(evidence.steps.step[int(np.argmax(skipped))])
+    severity: Severity = "info" if share < _SKIPS_ALLOWED else "warn" if share < _MOST else "critical"
+    what = (
+        "steps were skipped by the fp16 loss scaler"
+        if evidence.log is None
+        else "gradient norms are not finite"
+    )
+    return Finding(
+        rule=RULE,
+        severity=severity,
+        title=f"{num:,} of {total:,} {what}",
+        evidence={
+            "num_skipped": num,
+            "num_steps": total,
+            "share": share,
+            "first_step": step,
+            "sentence": f"The gradient overflowed first in step {step:,}, the loss stayed finite.",
+        },
+        how_sure="counted, not estimated; below 1 % of the steps this is how fp16 works",
+        action=f"use bf16 or float32: {evidence.retrain(precision='auto')}"
+        if evidence.log is None
+        else "train in bf16 or float32",
+        would_change="a training in bf16 or float32, where every gradient must be finite",
+    )

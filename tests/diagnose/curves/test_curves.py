@@ -1,0 +1,162 @@
+"""Verdicts on the curves of another trainer, with planted truth."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lorascope.diagnose.curves.logged import successive_noise
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.logs.curve import Facts
+from lorascope.diagnose.stage import diagnose
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from made_logs import made_log
+
+STEPS = 200
+FALLING = 2.0 * np.exp(-np.arange(STEPS) / 80)
+LINEAR = 2e-4 * (1 - np.arange(STEPS) / STEPS)
+
+
+def every(values: Any) -> dict[int, float]:
+    """Evaluation losses at equal distances, the last at the last step."""
+    values = list(values)
+    return {STEPS // len(values) * (index + 1): float(one) for index, one in enumerate(values)}
+
+
+def judged(evidence: Evidence) -> tuple[str, dict[str, Any]]:
+    report = diagnose(evidence)
+    assert report["evidence"] == "curve_only"
+    return report["verdict"], {one["rule"]: one for one in report["findings"]}
+
+
+def test_a_rise_of_the_evaluation_loss_while_training_falls_is_overfitting() -> None:
+    verdict, found = judged(made_log(FALLING, every([1.9, 1.6, 1.5, 1.6, 1.7, 1.8]), noise=0.02))
+    assert verdict == "overfitting" and found["overfitting"]["evidence"]["best_step"] == 99
+    assert found["overfitting"]["evidence"]["share"] == pytest.approx(0.2)
+    assert "Some guides call this divergence" in found["overfitting"]["evidence"]["sentence"]
+    assert "4.5 tokens" in found["overfitting"]["evidence"]["sentence"]  # exp(1.5) = 4.48
+
+
+def test_a_rise_of_both_losses_is_not_overfitting() -> None:
+    rising = np.concatenate([FALLING[:100], FALLING[100] * np.linspace(1.0, 1.4, 100)])
+    verdict, found = judged(made_log(rising, every([1.9, 1.6, 1.5, 1.6, 1.7, 1.8]), noise=0.02))
+    assert "overfitting" not in found and verdict != "overfitting"
+
+
+def test_one_bad_evaluation_at_the_end_is_no_overfitting() -> None:
+    verdict, _ = judged(made_log(FALLING, every([1.9, 1.7, 1.6, 1.55, 1.5, 1.56]), noise=0.02))
+    assert verdict != "overfitting"
+
+
+def test_a_rise_within_the_noise_of_the_curve_is_no_overfitting() -> None:
+    generator = np.random.default_rng(3)
+    alarms = 0
+    for seed in range(200):
+        flat = 1.5 * generator.lognormal(0.0, 0.03, 12)
+        alarms += judged(made_log(FALLING, every(flat), noise=0.02, seed=seed))[0] == "overfitting"
+    assert alarms <= 4  # two in a row beyond 2.5 standard errors of a difference
+
+
+def test_a_curve_that_stopped_early_at_full_rate_is_a_plateau() -> None:
+    verdict, found = judged(
+        made_log(FALLING, every([1.9, 1.6, 1.5, 1.503, 1.501, 1.504, 1.502, 1.503]), noise=0.02)
+    )
+    assert verdict == "plateau" and found["plateau"]["evidence"]["annealed"] is False
+
+
+def test_a_curve_that_creeps_to_a_new_best_as_the_rate_runs_out_is_healthy() -> None:
+    evals = every([1.9, 1.6, 1.52, 1.51, 1.506, 1.503, 1.501, 1.5])
+    assert judged(made_log(FALLING, evals, noise=0.02, rate=LINEAR))[0] == "healthy"
+
+
+def test_a_curve_that_falls_at_full_rate_still_improves() -> None:
+    evals = every(2.0 * np.exp(-np.arange(8) / 6))
+    verdict, found = judged(made_log(FALLING, evals, noise=0.02))
+    # From evaluation 6 (step 150) to 8 the curve falls by 1 - exp(-2 / 6) = 28 %.
+    assert verdict == "still_improving"
+    assert found["still_improving"]["evidence"]["gain"] == pytest.approx(1 - np.exp(-2 / 6), abs=0.01)
+
+
+def test_a_slow_fall_far_from_the_planned_end_still_improves() -> None:
+    evals = every(1.5 * 0.998 ** np.arange(8))
+    facts = Facts(max_steps=4 * STEPS)
+    assert (
+        judged(made_log(1.4 * np.exp(-np.arange(STEPS) / 1000), evals, noise=0.01, facts=facts))[0]
+        == "still_improving"
+    )
+
+
+def test_a_training_without_evaluations_can_be_seen_to_improve_but_not_to_be_healthy() -> None:
+    assert judged(made_log(FALLING, noise=0.05))[0] == "still_improving"
+    # Flat over the last half: nothing says whether it helps anyone.
+    settled = np.concatenate([np.linspace(3.0, 2.0, 100), np.full(100, 2.0)])
+    verdict, found = judged(made_log(settled, noise=0.02))
+    assert (
+        verdict == "not_enough_evidence"
+        and "evaluations: 0 of 4" in diagnose(made_log(settled, noise=0.02))["verdict_reason"]
+    )
+    assert "hold out validation rows" in found["not_enough_evidence"]["action"]
+
+
+def test_many_epochs_without_evaluations_are_memory_not_improvement() -> None:
+    assert judged(made_log(FALLING, noise=0.05, epochs=20.0))[0] == "not_enough_evidence"
+
+
+def test_flat_from_the_first_loss_on_is_not_learning() -> None:
+    verdict, found = judged(made_log(np.full(STEPS, 2.0), noise=0.03, rate=1e-6))
+    assert verdict == "not_learning" and "learning rate 0.0001" in found["not_learning"]["action"]
+
+
+def test_a_learning_rate_of_zero_is_not_learning_whatever_the_noise() -> None:
+    verdict, found = judged(made_log(np.full(STEPS, 2.0), noise=0.3, rate=0.0))
+    assert verdict == "not_learning" and "learning rate was 0" in found["no_effect"]["evidence"]["sentence"]
+
+
+def test_noise_that_hides_any_fall_is_not_called_not_learning() -> None:
+    report = diagnose(made_log(np.full(30, 2.0), noise=0.3))
+    assert report["verdict"] == "not_enough_evidence"
+    assert any(
+        one["rule"] == "not_learning" and "by chance" in one["reason"] for one in report["rules_not_run"]
+    )
+
+
+def test_a_staircase_without_evaluations_is_a_plateau() -> None:
+    stairs = 2.0 * 0.8 ** (np.arange(STEPS) // 40)
+    assert judged(made_log(stairs, noise=0.03, epochs=5.0))[0] == "plateau"
+
+
+def test_rewards_make_no_likelihood() -> None:
+    report = diagnose(made_log(np.full(STEPS, 1e-9), more={"reward": 0.5}))
+    assert report["verdict"] == "not_enough_evidence" and "rewards are logged" in report["verdict_reason"]
+
+
+def test_the_noise_of_a_curve_is_that_of_its_points_whatever_its_trend() -> None:
+    # 4,000 points of a line with noise of 2 %: the robust estimate strays by some 2 % of itself.
+    logs = np.linspace(0.0, -3.0, 4000) + np.random.default_rng(0).normal(0.0, 0.02, 4000)
+    assert successive_noise(logs) == pytest.approx(0.02, rel=0.06)
+
+
+def test_the_earliest_tied_checkpoint_on_disk_is_the_one_to_ship(tmp_path: Path) -> None:
+    for step in (50, 125, 200):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    evals = every([1.9, 1.7, 1.6, 1.51, 1.5, 1.503, 1.501, 1.502])  # at 25, 50, ..., 200
+    ship = diagnose(made_log(FALLING, evals, noise=0.02, path=tmp_path / "trainer_state.json"))[
+        "step_to_ship"
+    ]
+    assert (ship["adapter"], ship["step"], ship["shown"]) == ("checkpoint-125", 125, True)
+    bare = diagnose(made_log(FALLING, evals, noise=0.02))["step_to_ship"]
+    assert bare["adapter"] is None and bare["step"] == 125 and "no checkpoint" in bare["why"]
+
+
+def test_a_resumed_log_is_read_without_the_steps_that_were_done_again() -> None:
+    from lorascope.diagnose.log_evidence import log_evidence
+    from lorascope.diagnose.logs.points import logged_run
+
+    steps = [*range(1, 61), *range(41, 101)]
+    entries = [{"step": step, "loss": 2.0 if index < 60 else 1.0} for index, step in enumerate(steps)]
+    found = log_evidence(logged_run(entries, path=Path("log.jsonl"), form="JSONL"), "log.jsonl").steps
+    assert found.step.tolist() == list(range(1, 101))
+    assert found.loss.tolist() == [2.0] * 40 + [1.0] * 60

@@ -1,0 +1,70 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lorascope.diagnose.finding import Finding, NotRun
+from lorascope.diagnose.steps.spikes import spikes, unstable
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from made_logs import made_log
+
+
+def leaping(num: int, at: list[int], times: float = 4.0) -> np.ndarray:
+    """A level of 2 with leaps at some steps."""
+    losses = np.full(num, 2.0)
+    losses[np.array(at) - 1] *= times
+    return losses
+
+
+def test_planted_leaps_are_found_at_their_steps_and_nowhere_else() -> None:
+    at = [120, 233, 390]
+    norms = leaping(400, at, 9.0) / 2
+    found = spikes(made_log(leaping(400, at), noise=0.05, grad_norm=norms))
+    assert isinstance(found, Finding) and found.evidence["steps"] == at
+    assert found.severity == "warn" and found.evidence["num_with_gradient"] == 3
+    # Leaps to 4 times the level, give or take noise of 5 % on both.
+    assert found.evidence["largest_times"] == pytest.approx(4.0, rel=0.15)
+
+
+def test_a_single_leap_without_the_gradient_is_worth_a_note_only() -> None:
+    found = spikes(made_log(leaping(200, [150]), noise=0.05))
+    assert isinstance(found, Finding) and found.severity == "info" and "step 150" in found.action
+
+
+def test_healthy_noise_raises_no_alarm() -> None:
+    # 40 runs of 500 steps with log-normal noise of 20 %: 17,400 judged steps, none may leap.
+    curve = 2.0 * np.exp(-np.arange(500) / 400)
+    assert [seed for seed in range(40) if spikes(made_log(curve, noise=0.2, seed=seed))] == []
+
+
+def test_leaps_at_equal_distances_are_told_as_a_rhythm_without_advice_on_the_rate() -> None:
+    found = spikes(made_log(leaping(400, [100, 150, 200, 250, 300, 350]), noise=0.03))
+    assert isinstance(found, Finding) and found.evidence["rhythm"] == "every 50 steps"
+    assert found.severity == "info" and "would not help" in found.action
+
+
+def test_leaps_where_epochs_begin_are_told_so() -> None:
+    # 6 epochs of 100 steps; steps 201, 301, 501, 601 are the first of theirs, at unequal distances.
+    found = spikes(made_log(leaping(620, [201, 301, 501, 601]), noise=0.03, epochs=6.2))
+    assert isinstance(found, Finding) and found.evidence["rhythm"] == "where epochs begin"
+
+
+def test_sixty_four_points_are_needed_before_a_leap_can_be_seen() -> None:
+    found = spikes(made_log(leaping(64, [60])))
+    assert isinstance(found, NotRun) and "65 are needed" in found.reason
+
+
+def test_a_curve_of_single_hard_batches_is_unstable() -> None:
+    # Every third loss is 5 times the level of 1: the excess over 1.6 is 3.4 of the 7 of three steps.
+    losses = np.where(np.arange(300) % 3 == 0, 5.0, 1.0)
+    found = unstable(made_log(losses, noise=0.05))
+    assert isinstance(found, Finding)
+    assert found.evidence["excess_share"] == pytest.approx(3.4 / 7, abs=0.03)
+    assert found.evidence["share_of_points"] == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_strong_but_even_noise_is_not_unstable() -> None:
+    # Log-normal noise of 30 %: 6 % of the draws pass 1.6 times the median (z = 1.57), and barely.
+    assert unstable(made_log(np.full(400, 1.0), noise=0.3)) is None
