@@ -3,7 +3,7 @@
     python benchmarks/eval.py [--examples 64] [--rounds 3] [--threads 2]
 
 GPT-2 small's shape with random weights, real Alpaca rows and GPT-2's tokenizer from LORASCOPE_DATA, as in
-benchmarks/train.py. Every run is a process of its own; rounds go through the contenders forwards and backwards
+benchmarks/train. Every run is a process of its own; rounds go through the contenders forwards and backwards
 in turn. Nats of every example are kept and compared: speed that changes the numbers would show. Writes
 docs/benchmarks/eval.json and docs/benchmarks/eval.md.
 """
@@ -11,6 +11,7 @@ docs/benchmarks/eval.json and docs/benchmarks/eval.md.
 import argparse
 import json
 import os
+import platform
 import resource
 import statistics
 import subprocess
@@ -18,12 +19,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from train import CLASSIC_LENGTH, examples_of, machine, model_of, prepared
+import numpy as np
 
 HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parent / "train"))  # the folder whose work this benchmark shares
+
+from model import load_model  # noqa: E402
+from prepared import prepare  # noqa: E402
+from work import CLASSIC_LENGTH, SEED, Job  # noqa: E402
+
 PAGES = HERE.parents[1] / "docs" / "benchmarks"
 PAD_ID, BATCH, NUM_WARM = 50256, 8, 8
 TOLERANCE = 1e-6
@@ -37,6 +46,30 @@ CONTENDERS = {
     "classic": f"padded to {CLASSIC_LENGTH}, batches of {BATCH}, all logits",
     "lorascope-padded": "lorascope, its plain path (padded, logits of targets)",
 }
+
+
+def examples_of(folder: Path) -> list[Any]:
+    """The rows in an order that says nothing about them."""
+    from lorascope.run.dataset import load_examples
+
+    rows, _ = load_examples(folder / "run" / "prepare" / "dataset", "train")
+    return [rows[place] for place in np.random.default_rng(SEED).permutation(len(rows))]
+
+
+def model_of(folder: Path) -> Any:
+    """Base and adapter, ready to be measured."""
+    return load_model(Job(folder=str(folder), kind=OURS)).eval()
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on."""
+    names = ("torch", "transformers", "peft")
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }
 
 
 def score_ours(model: Any, rows: Sequence[Any], kind: str) -> list[float]:
@@ -88,7 +121,7 @@ def run_one(folder: Path, kind: str, num: int, threads: int) -> None:
     torch.set_num_threads(threads)
     score = score_ours if kind.startswith(OURS) else score_padded
     rows = examples_of(folder)
-    model = model_of(folder, "float32", 0.0).eval()
+    model = model_of(folder)
     begun = time.perf_counter()
     score(model, rows[num : num + NUM_WARM], kind)
     started, cpu = time.perf_counter(), time.process_time()
@@ -241,7 +274,7 @@ def shares(folder: Path) -> None:
     print(
         f"scoring: {again:,} of {total:,} tokens are prefixes that another row has too: {again / total:.2%}"
     )
-    model, tokenizer = model_of(folder, "float32", 0.0).eval(), AutoTokenizer.from_pretrained(folder / "base")
+    model, tokenizer = model_of(folder), AutoTokenizer.from_pretrained(folder / "base")
     prompts = [one.input_ids[: int((one.labels != -100).argmax())].tolist() for one in examples[:64]]
     prompts = sorted(prompts, key=len)[24:40]
     spans = [[common(a, b) for b in prompts if b is not a] for a in prompts]
@@ -286,7 +319,7 @@ def main() -> None:
         return
     load, runs = os.getloadavg()[0], []
     with tempfile.TemporaryDirectory() as name:
-        prepared(Path(name))
+        prepare(Path(name))
         if asked.shares:
             shares(Path(name))
             return

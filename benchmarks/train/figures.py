@@ -129,18 +129,17 @@ class Figures:
         record = self.records[cell_key(self.precision, self.batches[0], 0.0)]
         mine = done(record["lorascope"])
         mean = sum(s["tokens"] for s in mine) / sum(s["examples"] for s in mine)
-        own = CONTENDERS[kind].own_order
-        rate = step["tokens"] / step["seconds"] / mean if own else step["examples"] / step["seconds"]
+        # Settings are tried on other examples than the cell's, so only original tokens compare.
+        rate = step["tokens"] / step["seconds"] / mean
         return Line(
             kind=kind,
             setting=step["setting"],
             rounds=1,
             examples_per_s=rate,
-            targets_per_s=step["targets"] / step["seconds"],
-            # The same first step of ours, where the examples are the same.
-            ratio=ours.examples_per_s / rate if own else step["seconds"] / mine[0]["seconds"],
+            targets_per_s=rate * sum(s["targets"] for s in mine) / sum(s["examples"] for s in mine),
+            ratio=ours.examples_per_s / rate,
             peak_gib=step["peak_gib"],
-            gap=None if own else abs(step["loss"] / mine[0]["loss"] - 1),
+            gap=None,
             tried_only=True,
         )
 

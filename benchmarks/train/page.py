@@ -122,9 +122,8 @@ def _headline_table(figures: Figures) -> str:
         return ""
     rows = []
     for line in lines:
-        marks = ("\\*" if CONTENDERS[line.kind].own_order else "") + (
-            " (tried once)" if line.tried_only else ""
-        )
+        own_examples = CONTENDERS[line.kind].own_order or line.tried_only
+        marks = ("\\*" if own_examples else "") + (" (tried once)" if line.tried_only else "")
         rows.append(
             (
                 CONTENDERS[line.kind].title + marks,
@@ -145,8 +144,8 @@ def _headline_table(figures: Figures) -> str:
         f"## {conditions(figures).capitalize()}\n\n"
         + table(head, rows, words=2)
         + f"\n\nMedians of {rounds} round{'s' if rounds > 1 else ''}, contenders in turns on the same "
-        "examples; \\* groups or packs in its own order, so its examples/s are original tokens per second "
-        "over the mean length of the others' examples. Loss: the largest relative difference of a step's "
+        "examples; \\* groups or packs in its own order, or was tried once on other examples, so its examples/s are "
+        "original tokens per second over the mean length of the others' examples. Loss: the largest relative difference of a step's "
         "loss from that of the padded recipe."
     )
 

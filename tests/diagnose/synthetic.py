@@ -140,3 +140,13 @@ def records_of(points: TrainPoints) -> list[StepRecord]:
 def falling(num: int, depth: float = 0.5, pace: float = 3.0) -> list[float]:
     """A curve that falls from 0 towards -depth, by 1 / e every `pace` evaluations."""
     return [-depth * (1 - float(np.exp(-index / pace))) for index in range(num)]
+
+
+def with_last_changed(evidence: Evidence, change: np.ndarray) -> Evidence:
+    """The same run whose last evaluation is worse by so many nats per token, row by row."""
+    *earlier, last = evidence.evals
+    score = last.validation
+    assert score is not None
+    nll = np.array(score.nll_sums) + change * np.array(score.num_tokens)
+    changed = dataclasses.replace(score, nll_sums=tuple(nll.tolist()))
+    return dataclasses.replace(evidence, evals=(*earlier, dataclasses.replace(last, validation=changed)))

@@ -200,7 +200,8 @@ def test_validation_rows_that_are_mostly_training_rows_withhold_the_verdict(
     report = diagnose(synthetic(falling_curve(9), falling_curve(9), prepare=prepare))
     assert report["verdict"] == "not_enough_evidence" and "120 of 200" in report["verdict_reason"]
     withheld = {one["rule"] for one in report["rules_not_run"] if one["reason"].startswith("withheld")}
-    assert withheld == {"overfitting", "not_learning", "plateau", "still_improving", "healthy_decline"}
+    assert withheld >= {"overfitting", "not_learning", "plateau", "still_improving", "healthy_decline"}
+    assert withheld >= {"generalisation_gap", "carry_over", "memorisation", "length_bias"}
 
 
 def test_every_verdict_is_a_known_one_and_every_finding_is_complete(

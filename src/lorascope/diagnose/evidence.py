@@ -17,6 +17,25 @@ Json = dict[str, Any]
 State = Literal["finished", "failed", "unfinished", "unknown"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What was generated for the same prompts, greedily. Shapes: N prompts.
+
+    Attributes:
+        base: Answers of the base model, [N].
+        adapter: Answers with the adapter, [N].
+        reference: The answers of the data, [N].
+        base_stopped: Whether the base's ended by a stop token, [N], bool.
+        adapter_stopped: Whether the adapter's did, [N], bool.
+    """
+
+    base: tuple[str, ...]
+    adapter: tuple[str, ...]
+    reference: tuple[str, ...]
+    base_stopped: np.ndarray
+    adapter_stopped: np.ndarray
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What is known about a training; rules say what they miss.
@@ -34,6 +53,9 @@ class Evidence:
         check: check/report.json.
         rescored: eval/adapter.json, if it is of the adapter that the run has now.
         compared: compare/report.json, if it is of the adapter that the run has now.
+        validation_ids: Ids of the validation rows in the order of their losses; none where nobody noted them.
+        leaked: Whether prepare found each of them in training too; None where that is not on record.
+        answers: What base and adapter generated for validation prompts, if eval did.
         trained_on: Hash of the dataset that a finished training used; None where it is not finished.
         config: config.json.
         adapters: The adapters on disk by name, "last" and "best", each with its step.
@@ -51,6 +73,9 @@ class Evidence:
     check: Json | None = None
     rescored: Json | None = None
     compared: Json | None = None
+    validation_ids: tuple[str, ...] = ()
+    leaked: np.ndarray | None = None
+    answers: Answers | None = None
     config: Json = field(default_factory=dict)
     adapters: Mapping[str, int] = field(default_factory=dict)
 

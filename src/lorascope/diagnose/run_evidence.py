@@ -5,6 +5,7 @@ from pathlib import Path
 from lorascope.diagnose.evidence import Evidence, Json, State
 from lorascope.diagnose.logs.curve import TrainPoints
 from lorascope.diagnose.logs.step_log import read_step_log
+from lorascope.diagnose.run_texts import leaked_rows, read_answers
 from lorascope.diagnose.series import make_series
 from lorascope.errors import RunError, explain
 from lorascope.run.folder import RunFolder, require
@@ -49,7 +50,11 @@ def read_evidence(run: RunFolder) -> Evidence:
         summary=summary,
         prepare=_maybe(run.prepare_report),
         check=_maybe(run.check_report),
-        rescored=_rescored(run),
+        rescored=(rescored := _rescored(run)),
+        compared=_compared(run),
+        validation_ids=(ids := _validation_ids(run)),
+        leaked=leaked_rows(run.examples, ids),
+        answers=read_answers(run, measured=rescored is not None),
         config=read_json(run.config),
         adapters=_adapters(run, steps, evals, summary),
     )
@@ -66,6 +71,20 @@ def _rescored(run: RunFolder) -> Json | None:
     if not run.adapter.is_dir() or not measured.is_file() or seen != adapter_hash(run.adapter):
         return None
     return read_json(measured)
+
+
+def _compared(run: RunFolder) -> Json | None:
+    """What compare measured, unless it was another adapter than the run's last."""
+    report = _maybe(run.stage("compare") / "report.json")
+    if report is None or not run.adapter.is_dir():
+        return None
+    seen = stage_record(run, "compare").get("inputs", {})
+    return report if adapter_hash(run.adapter) in seen.values() else None
+
+
+def _validation_ids(run: RunFolder) -> tuple[str, ...]:
+    told = _maybe(run.eval_sets) or {}
+    return tuple(told.get("validation", ()))
 
 
 def _adapters(

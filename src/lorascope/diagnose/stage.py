@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from lorascope.diagnose.answers.collapse import collapse
+from lorascope.diagnose.answers.drift import drift
+from lorascope.diagnose.answers.repetition import repetition
 from lorascope.diagnose.curves.decline import logged_decline
 from lorascope.diagnose.curves.improving import logged_improving
 from lorascope.diagnose.curves.logged import logged_curve
@@ -13,12 +16,18 @@ from lorascope.diagnose.curves.ship import logged_step_to_ship
 from lorascope.diagnose.data import allowed_checks, dropped_rows, overlap, prepared_again
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
+from lorascope.diagnose.health import health
 from lorascope.diagnose.log_evidence import log_evidence
 from lorascope.diagnose.logs import LoggedRun
 from lorascope.diagnose.rescored import rescored
+from lorascope.diagnose.rows.carry_over import carry_over
 from lorascope.diagnose.rows.decline import decline
 from lorascope.diagnose.rows.divergence import probe_divergence
+from lorascope.diagnose.rows.gap import gap
 from lorascope.diagnose.rows.improving import improving
+from lorascope.diagnose.rows.leak_price import leak_price
+from lorascope.diagnose.rows.length_bias import length_bias
+from lorascope.diagnose.rows.memorisation import memorisation
 from lorascope.diagnose.rows.not_learning import not_learning
 from lorascope.diagnose.rows.overfitting import overfitting
 from lorascope.diagnose.rows.plateau import plateau
@@ -54,6 +63,14 @@ RULES: tuple[Rule, ...] = (
     plateau,
     improving,
     decline,
+    gap,
+    carry_over,
+    memorisation,
+    leak_price,
+    length_bias,
+    repetition,
+    collapse,
+    drift,
     staircase,
     spikes,
     dead_tail,
@@ -83,6 +100,10 @@ _NEED_SOUND_DATA: dict[Rule, str] = {
     plateau: "plateau",
     improving: "still_improving",
     decline: "healthy_decline",
+    gap: "generalisation_gap",
+    carry_over: "carry_over",
+    memorisation: "memorisation",
+    length_bias: "length_bias",
 }
 
 
@@ -145,8 +166,9 @@ def diagnose(evidence: Evidence) -> dict[str, Any]:
         evidence: Of a run.
 
     Returns:
-        "verdict" with "verdict_reason"; "findings", the most important first; "rules_not_run" with their
-        reasons; "step_to_ship"; "missing": what a verdict would need; and how far the run has got.
+        "verdict" with "verdict_reason"; "health", see `health`; "findings", the most important first;
+        "rules_not_run" with their reasons; "step_to_ship"; "missing": what a verdict would need; and how far
+        the run has got.
     """
     findings, not_run = apply_rules(evidence)
     missing = what_is_missing(evidence)
@@ -159,6 +181,7 @@ def diagnose(evidence: Evidence) -> dict[str, Any]:
         "evidence": "measured" if evidence.log is None else "curve_only",
         "verdict": verdict,
         "verdict_reason": reason,
+        "health": health(findings, not_run),
         "state": evidence.state,
         "has_validation": evidence.validation is not None or logged_curve(evidence) is not None,
         "last_step": evidence.last_step,

@@ -77,6 +77,11 @@ class RunFolder:
         return self.path / "train" / "evals.jsonl"
 
     @property
+    def eval_sets(self) -> Path:
+        """Ids of the examples that evaluations during training score, in the order of their losses."""
+        return self.path / "train" / "eval_sets.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Committed training states."""
         return self.path / "train" / "checkpoints"

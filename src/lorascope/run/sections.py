@@ -81,7 +81,7 @@ class TrainSection(Section):
     affair and never changes the numbers."""
 
     row_tokens: Auto | PositiveInt = "auto"
-    """Token budget of one forward and backward pass, padding included. `auto` is 4,096, or 16,384 on an
+    """Token budget of one forward and backward pass, padding included. `auto` is 1,024, or 16,384 on an
     accelerator, less where memory is short; an example longer than the budget gets a pass of its own."""
 
     packing: Auto | Literal[False] = "auto"

@@ -59,6 +59,14 @@ def draw_eval_sets(
     return EvalSets(probe=probe, validation=tuple(validation[i] for i in order), first=first)
 
 
+def example_ids(sets: EvalSets) -> dict[str, list[str]]:
+    """Ids of both sets in the order of their losses, as in train/eval_sets.json."""
+    return {
+        "probe": [one.example_id for one in sets.probe],
+        "validation": [one.example_id for one in sets.validation],
+    }
+
+
 def resolve_eval_steps(asked: str | int, *, num_steps: int, sets: EvalSets, train_tokens: int) -> int:
     """Say how many steps lie between evaluations.
 

@@ -8,7 +8,7 @@ from typing import Any
 from lorascope.errors import NumericsError, RunError, command, explain
 from lorascope.lm.adapter import save_adapter
 from lorascope.lm.fingerprint import base_identity
-from lorascope.run.commit import committed_folder, remove_leftovers, verify_folder
+from lorascope.run.commit import committed_folder, remove_leftovers, verify_folder, write_json
 from lorascope.run.current import store_resolved, store_sections
 from lorascope.run.dataset import Example, content_hash, load_examples, load_splits
 from lorascope.run.folder import RunFolder, require
@@ -20,7 +20,7 @@ from lorascope.run.recipe import recipe_values
 from lorascope.run.records import StepRecord, append_line, read_json
 from lorascope.run.sections import Recipe
 from lorascope.train.disk import refuse_full_disk
-from lorascope.train.evaluate import evaluate
+from lorascope.train.evaluate import evaluate, example_ids
 from lorascope.train.finite import refuse_broken_update
 from lorascope.train.memory import out_of_memory_told
 from lorascope.train.ranks import join_ranks
@@ -114,6 +114,7 @@ def train_splits(
             go_back(training)  # refuses settings that the checkpoint was not made with
         if ranks.writes:  # now that they are known to work; --resume alone goes on with what was asked for
             store_sections(run, recipe, "base", "seed", "lora", "train")
+            write_json(run.eval_sets, example_ids(training.sets))
         request.hold()
         try:
             with out_of_memory_told(run):

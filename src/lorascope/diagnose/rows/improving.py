@@ -4,6 +4,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.rows.gates import MIN_EVALS, need_both
 from lorascope.diagnose.rows.plateau import MARGIN, WINDOW
+from lorascope.diagnose.series import Series
 from lorascope.errors import command
 
 RULE = "still_improving"
@@ -27,7 +28,7 @@ def improving(evidence: Evidence) -> Outcome:
     validation, probe = ready
     first, last = validation.window(WINDOW)
     change, trained = validation.change(first, last), probe.change(first, last)
-    loss = validation.loss(last)
+    loss, further = validation.loss(last), _further(validation)
     if validation.best() != last:
         return None  # it fell, but has turned since
     if change.high >= 0 or trained.high >= 0 or -change.estimate <= MARGIN * loss:
@@ -45,15 +46,36 @@ def improving(evidence: Evidence) -> Outcome:
             "low": change.low,
             "high": change.high,
             "probe_change": trained.estimate,
+            "further": further,
             "num_rows": change.num,
             "sentence": f"From step {since:,} to {validation.steps[last]:,} validation moved by "
             f"{change.estimate:+.4f} nats per token (95 % interval {change.low:+.4f} to {change.high:+.4f}), "
-            f"the train probe by {trained.estimate:+.4f}.",
+            f"the train probe by {trained.estimate:+.4f}.{_told(further)}",
         },
         how_sure=f"paired over {change.num:,} rows; that it would go on falling is likely, not shown",
         action=_action(evidence),
         would_change="a validation loss that stays within 0.5 % over four evaluations",
     )
+
+
+def _further(validation: Series) -> float | None:
+    """What four more evaluations would bring if each pair gains the same share of what the one before gained.
+
+    Nats per token, <= 0; None where the fall does not slow down, so that nothing bounds it.
+    """
+    last = len(validation) - 1
+    before = validation.loss(last - 2) - validation.loss(last - 4)
+    lately = validation.loss(last) - validation.loss(last - 2)
+    if before >= 0 or lately >= 0 or lately <= before:
+        return None
+    pace = lately / before
+    return lately * (pace + pace**2)
+
+
+def _told(further: float | None) -> str:
+    if further is None:
+        return ""
+    return f" Slowing down as it did, four more evaluations would bring about {further:+.4f}."
 
 
 def _action(evidence: Evidence) -> str:
