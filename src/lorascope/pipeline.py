@@ -10,7 +10,7 @@ from typing import Any
 
 from lorascope.errors import RunError, explain
 from lorascope.run.folder import RunFolder, require
-from lorascope.run.progress import SILENT, Observer
+from lorascope.run.progress import SILENT, Judgement, Observer
 from lorascope.run.provenance import Overwrite, read_provenance
 from lorascope.run.recipe import make_recipe
 from lorascope.run.records import read_json
@@ -196,7 +196,23 @@ def train_checked(
     report = read_json(run.check_report)
     if not report["passed"]:
         raise check_failed(run, report)
-    return train_run(run, recipe, overwrite=overwrite, resume=resume, observer=observer)
+    return train_run(run, recipe, overwrite=overwrite, resume=resume, observer=observer, judge=judge_run)
+
+
+def judge_run(run: RunFolder, stop_on: Sequence[str]) -> Judgement:
+    """Read the signals of a run that is being trained; the judge of `train_run`.
+
+    Args:
+        run: With at least one evaluation.
+        stop_on: Rules that end the training where they find something.
+    """
+    from lorascope.diagnose.run_evidence import read_evidence
+    from lorascope.diagnose.stage import diagnose
+
+    report = diagnose(read_evidence(run))
+    found = next((one for one in report["findings"] if one["rule"] in stop_on), None)
+    stop = None if found is None else f"{found['rule'].replace('_', ' ')}: {found['title']}"
+    return Judgement(verdict=report["verdict"], reason=report["verdict_reason"], stop=stop)
 
 
 def _is_checked(run: RunFolder, recipe: Recipe) -> bool:

@@ -112,6 +112,30 @@ def check_dataset(
     return report
 
 
+def check_rows(rows: Sequence[Mapping[str, Sequence[int]]], tokenizer: Any) -> dict[str, Any]:
+    """Check tokenised rows as a trainer has collated them.
+
+    Args:
+        rows: Each with input_ids and labels, and attention_mask where the batch had one.
+        tokenizer: That made them.
+
+    Returns:
+        The report, as of `check_dataset`.
+
+    Raises:
+        DataError: There is no row, or input_ids and labels are not of one length.
+    """
+    from datasets import Dataset
+
+    examples, notes = examples_of(
+        Dataset.from_list([dict(row) for row in rows]), "the trainer's first batches"
+    )
+    splits = {"train": examples}
+    spans = Spans(splits, tokenizer, stop_ids_of(tokenizer))
+    said = texts_of_tokens(splits, tokenizer)
+    return examine(splits, {"train": notes}, tokenizer, None, said, (), spans=spans)
+
+
 def _look(
     report: dict[str, Any],
     splits: Mapping[str, Sequence[Example]],

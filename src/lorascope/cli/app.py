@@ -24,6 +24,7 @@ from lorascope.cli.prepare import prepare
 from lorascope.cli.report import report
 from lorascope.cli.run import run
 from lorascope.cli.train import train
+from lorascope.cli.watch import watch
 from lorascope.errors import ConfigError, LorascopeError, apart, explain, parts
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ app.command()(prepare)
 app.command()(check)
 app.command()(train)
 app.command()(diagnose)
+app.command()(watch)
 app.command("eval")(evaluate)
 app.command()(compare)
 app.command()(export)

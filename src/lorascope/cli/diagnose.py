@@ -10,19 +10,19 @@ from lorascope.errors import ConfigError, command, explain, nearest
 
 _METRICS_SHOWN = 3
 
-PathArgument = Annotated[
-    Path,
+PathsArgument = Annotated[
+    list[Path],
     typer.Argument(
         help="A run folder, or any trainer's log: trainer_state.json, a checkpoint folder, "
         "trainer_log.jsonl, "
-        "TensorBoard, CSV, JSONL, text.",
-        metavar="RUN|LOG",
+        "TensorBoard, CSV, JSONL, text. Several are put beside each other.",
+        metavar="RUN|LOG...",
     ),
 ]
 
 
 def diagnose(
-    path: PathArgument,
+    paths: PathsArgument,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -44,34 +44,40 @@ def diagnose(
     Works on a training that is finished, failed, interrupted or still going; reads files only and needs no
     torch. What could not be judged is listed with the reason. Of a run of ours it reads the losses of single
     rows and writes RUN/diagnose/report.json; of any other trainer's log it reads the curves, says which
-    columns it took, marks its evidence as "curve only", and writes nothing.
+    columns it took, marks its evidence as "curve only", and writes nothing. Several are put beside each other
+    in one table, with their curves, and with the reason where their numbers must not be compared.
     """
     from lorascope.cli.display import print_json
     from lorascope.diagnose.finding import at_least
+    from lorascope.diagnose.stage import diagnose_beside, diagnose_path
 
     _refuse_unknown_severity(fail_on)
-    report = _report_of(path, _columns(column or []))
+    columns, places = columns_of(column or []), [one.expanduser() for one in paths]
+    if len(places) > 1:
+        _show_beside(diagnose_beside(places, columns), as_json=as_json)
+        return
+    report = diagnose_path(places[0], columns)
     if as_json:
-        print_json({("log_path" if "log" in report else "run"): str(path), **report})
+        print_json({("log_path" if "log" in report else "run"): str(paths[0]), **report})
     else:
-        for line in lines_of(report, str(path)):
+        for line in lines_of(report, str(paths[0])):
             typer.echo(line)
     if fail_on is not None and any(at_least(one["severity"], fail_on) for one in report["findings"]):
         raise typer.Exit(1)
 
 
-def _report_of(path: Path, columns: dict[str, str]) -> dict[str, Any]:
-    from lorascope.diagnose.logs import open_log
-    from lorascope.diagnose.stage import diagnose_log, diagnose_run
-    from lorascope.run.folder import is_run, open_run
+def _show_beside(told: dict[str, Any], *, as_json: bool) -> None:
+    from lorascope.cli.beside import beside_lines
+    from lorascope.cli.display import print_json
 
-    path = path.expanduser()
-    if is_run(path) or not path.exists():
-        return diagnose_run(open_run(path))
-    return diagnose_log(open_log(path, columns), str(path))
+    if as_json:
+        print_json(told)
+        return
+    for line in beside_lines(told):
+        typer.echo(line)
 
 
-def _columns(words: list[str]) -> dict[str, str]:
+def columns_of(words: list[str]) -> dict[str, str]:
     """The columns that were named on the command line."""
     columns: dict[str, str] = {}
     for word in words:

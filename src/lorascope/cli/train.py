@@ -66,6 +66,8 @@ def lines_of(summary: dict[str, Any]) -> list[str]:
         f"adapter: {summary['adapted_layers']} layers, {summary['trainable_parameters']:,} parameters "
         f"({share:.2%})",
     ]
+    if summary.get("stopped"):
+        lines.append(f"stopped after step {summary['stopped']['step']:,}, {summary['stopped']['why']}")
     first, last = summary["first_evaluation"], summary["last_evaluation"]
     if last["validation_loss"] is not None:
         before, after = first["validation_loss"], last["validation_loss"]

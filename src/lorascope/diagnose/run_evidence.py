@@ -1,11 +1,13 @@
 """A run folder, as far as it got -> the evidence that rules look at. Reads files only; no model, no torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from lorascope.diagnose.beside import Identity
 from lorascope.diagnose.evidence import Evidence, Json, State
 from lorascope.diagnose.logs.curve import TrainPoints
 from lorascope.diagnose.logs.step_log import read_step_log
-from lorascope.diagnose.run_texts import leaked_rows, read_answers
+from lorascope.diagnose.run_texts import answer_bytes, leaked_rows, read_answers
 from lorascope.diagnose.series import make_series
 from lorascope.errors import RunError, explain
 from lorascope.run.folder import RunFolder, require
@@ -57,6 +59,20 @@ def read_evidence(run: RunFolder) -> Evidence:
         answers=read_answers(run, measured=rescored is not None),
         config=read_json(run.config),
         adapters=_adapters(run, steps, evals, summary),
+    )
+
+
+def read_identity(run: RunFolder, validation_ids: Sequence[str]) -> Identity:
+    """What the numbers of a run depend on, for comparing it with another.
+
+    The rows of two runs are the same where their ids and the bytes of their answers are: an id names file and
+    row, and a changed file changes the bytes of some answer.
+    """
+    prepared = stage_record(run, "prepare")
+    return Identity(
+        tokenizer=prepared.get("inputs", {}).get("tokenizer"),
+        template=prepared.get("template_sha256"),
+        validation=answer_bytes(run.examples, validation_ids),
     )
 
 

@@ -1,11 +1,13 @@
 """diagnose: the files of a run, as far as they go -> a verdict, findings, and what could not be judged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from lorascope.diagnose.answers.collapse import collapse
 from lorascope.diagnose.answers.drift import drift
 from lorascope.diagnose.answers.repetition import repetition
+from lorascope.diagnose.beside import Side, beside
 from lorascope.diagnose.curves.decline import logged_decline
 from lorascope.diagnose.curves.improving import logged_improving
 from lorascope.diagnose.curves.logged import logged_curve
@@ -18,7 +20,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.health import health
 from lorascope.diagnose.log_evidence import log_evidence
-from lorascope.diagnose.logs import LoggedRun
+from lorascope.diagnose.logs import LoggedRun, open_log
 from lorascope.diagnose.rescored import rescored
 from lorascope.diagnose.rows.carry_over import carry_over
 from lorascope.diagnose.rows.decline import decline
@@ -33,7 +35,7 @@ from lorascope.diagnose.rows.overfitting import overfitting
 from lorascope.diagnose.rows.plateau import plateau
 from lorascope.diagnose.rows.resolution import resolution
 from lorascope.diagnose.rows.ship import step_to_ship
-from lorascope.diagnose.run_evidence import read_evidence
+from lorascope.diagnose.run_evidence import read_evidence, read_identity
 from lorascope.diagnose.steps.dead_tail import dead_tail
 from lorascope.diagnose.steps.divergence import divergence
 from lorascope.diagnose.steps.no_effect import no_effect
@@ -42,7 +44,7 @@ from lorascope.diagnose.steps.spikes import spikes, unstable
 from lorascope.diagnose.steps.staircase import staircase
 from lorascope.diagnose.verdict import by_importance, give_verdict, missing_finding, what_is_missing
 from lorascope.run.commit import committed_folder, sha256_of, write_json
-from lorascope.run.folder import RunFolder
+from lorascope.run.folder import RunFolder, is_run, open_run
 from lorascope.run.provenance import StageClock, StageInputs, record_stage
 
 Rule = Callable[[Evidence], Outcome]
@@ -131,6 +133,35 @@ def diagnose_run(run: RunFolder) -> dict[str, Any]:
         inputs = StageInputs(stage="diagnose", settings={}, hashes=hashes)
         record_stage(run, inputs, resolved={}, clock=clock, facts={"verdict": report["verdict"]})
     return report
+
+
+def diagnose_path(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Diagnose whatever a path holds: a run of ours, or the log of another trainer.
+
+    Args:
+        path: Of a run folder or a log.
+        columns: As in `open_log`; of no use for a run.
+    """
+    if is_run(path) or not path.exists():
+        return diagnose_run(open_run(path))
+    return diagnose_log(open_log(path, columns), str(path))
+
+
+def diagnose_beside(paths: Sequence[Path], columns: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Put several trainings beside each other, see `beside`; nothing is written."""
+    sides = []
+    for path in paths:
+        if is_run(path) or not path.exists():
+            run = open_run(path)
+            evidence = read_evidence(run)
+            identity = read_identity(run, evidence.validation_ids)
+            sides.append(
+                Side(name=str(path), evidence=evidence, report=diagnose(evidence), identity=identity)
+            )
+        else:
+            evidence = log_evidence(open_log(path, columns), str(path))
+            sides.append(Side(name=str(path), evidence=evidence, report=diagnose(evidence)))
+    return beside(sides)
 
 
 def diagnose_log(log: LoggedRun, name: str) -> dict[str, Any]:

@@ -1,8 +1,30 @@
 """What a stage tells whoever is watching. Stages never print; a terminal or a notebook shows these events."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from lorascope.run.folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the signals of a training say at one moment.
+
+    Attributes:
+        verdict: As of `diagnose`.
+        reason: Its sentence.
+        stop: Why training should end here; None where it should go on.
+    """
+
+    verdict: str
+    reason: str
+    stop: str | None = None
+
+
+Judge = Callable[[RunFolder, Sequence[str]], Judgement]
+"""Reads the signals of a run that is being trained; the names are those of `train.stop_on`."""
 
 
 class Observer:
@@ -31,6 +53,9 @@ class Observer:
 
     def evaluation(self, record: Any) -> None:
         """Report an evaluation during training, an `EvalRecord`."""
+
+    def judgement(self, found: Judgement) -> None:
+        """Report what the signals say after an evaluation."""
 
 
 SILENT = Observer()

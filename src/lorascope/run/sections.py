@@ -126,6 +126,10 @@ class TrainSection(Section):
     eval_examples: PositiveInt = 200
     """Examples of each set in an evaluation during training; the last one uses all."""
 
+    stop_on: tuple[Literal["non_finite", "diverging", "overfitting"], ...] = ("non_finite",)
+    """Signals that end training before its last step, looked for after each evaluation: `diverging`, and
+    `overfitting` once it is shown twice in a row. A number that is not finite always does."""
+
     save_steps: Auto | PositiveInt = "auto"
     """Steps between checkpoints; each evaluation has one before it in any case, and `auto` adds none."""
 

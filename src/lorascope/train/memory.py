@@ -20,8 +20,8 @@ from lorascope.run.dataset import Example
 from lorascope.run.folder import RunFolder
 
 ROW_TOKENS = {"cpu": 1024, "cuda": 16384, "mps": 4096}
-"""Rows beyond which products of matrices no longer get faster. On two cores a step of GPT-2 small with rows of
-1,024 tokens takes 0.95 of the time, and 1.9 of the 3.5 GB, that it takes with rows of 4,096."""
+"""Rows beyond which products of matrices no longer get faster. On two cores a step of GPT-2 small with rows
+of 1,024 tokens takes 0.95 of the time, and 1.9 of the 3.5 GB, that it takes with rows of 4,096."""
 _LEAST_ROW = 512
 """Rows below which products get clearly slower; activations are computed twice before."""
 _PROBED = 384

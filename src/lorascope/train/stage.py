@@ -14,7 +14,7 @@ from lorascope.run.dataset import Example, content_hash, load_examples, load_spl
 from lorascope.run.folder import RunFolder, require
 from lorascope.run.lineage import prepared_data
 from lorascope.run.lock import only_writer
-from lorascope.run.progress import SILENT, Observer
+from lorascope.run.progress import SILENT, Judge, Observer
 from lorascope.run.provenance import Overwrite, StageClock, StageInputs, is_up_to_date
 from lorascope.run.recipe import recipe_values
 from lorascope.run.records import StepRecord, append_line, read_json
@@ -41,6 +41,7 @@ def train_run(
     overwrite: Overwrite = False,
     resume: bool = False,
     observer: Observer = SILENT,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Train an adapter on a prepared and checked run.
 
@@ -50,6 +51,7 @@ def train_run(
         overwrite: Whether an earlier training may be discarded.
         resume: Continue from the newest whole checkpoint, or start where there is none.
         observer: Told about steps and evaluations.
+        judge: Reads the signals after each evaluation, and may end the training as `train.stop_on` says.
 
     Returns:
         The summary, as in train/summary.json.
@@ -65,7 +67,9 @@ def train_run(
     inputs = training_inputs(recipe, splits, template=template)
     if not is_finished(run, inputs, overwrite=overwrite):
         _refuse_unchecked(run, inputs.hashes["dataset"])
-    return train_splits(run, recipe, splits, inputs, overwrite=overwrite, resume=resume, observer=observer)
+    return train_splits(
+        run, recipe, splits, inputs, overwrite=overwrite, resume=resume, observer=observer, judge=judge
+    )
 
 
 def train_splits(
@@ -77,6 +81,7 @@ def train_splits(
     overwrite: Overwrite = False,
     resume: bool = False,
     observer: Observer = SILENT,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Train an adapter on given examples, wherever they come from, and write train/.
 
@@ -88,6 +93,7 @@ def train_splits(
         overwrite: Whether an earlier training may be discarded.
         resume: Continue from the newest whole checkpoint, or start where there is none.
         observer: Told about steps and evaluations, on the process that writes.
+        judge: As in `train_run`.
 
     Returns:
         The summary, as in train/summary.json.
@@ -109,6 +115,7 @@ def train_splits(
         make_room(run, overwrite=overwrite, resume=resume, ranks=ranks, observer=observer)
         with out_of_memory_told(run):
             training = build_training(run, recipe, splits, inputs, ranks, observer)
+        training.judge = judge
         refuse_full_disk(training)
         if resume:
             go_back(training)  # refuses settings that the checkpoint was not made with
@@ -193,8 +200,9 @@ def _loop(training: Training, request: StopRequest) -> None:
         and (training.done not in training.evaluated)
     ):
         _evaluate(training, request)  # the base model, or what a kill after saving left out
+    _judge(training)  # again where a kill came between an evaluation and its judgement
     with training.observer.task("training", plan.num_steps, "steps", already=training.done) as advance:
-        while training.done < plan.num_steps:
+        while training.done < plan.num_steps and training.stopped is None:
             started = time.monotonic()
             step = training.done + 1
             rate = learning_rate(
@@ -222,9 +230,22 @@ def _loop(training: Training, request: StopRequest) -> None:
                 raise Interrupted(signal, step)
             if due and not last:
                 _evaluate(training, request)
+                _judge(training)
     _commit_adapter(training, training.run.adapter)
-    if plan.num_steps not in training.evaluated:
+    if training.stopped is not None or training.done not in training.evaluated:
         _evaluate(training, request, full=True)
+
+
+def _judge(training: Training) -> None:
+    """Have the signals read, and note where they end the training: every process learns of it."""
+    if training.judge is None or training.done not in training.evaluated:
+        return
+    found = None
+    if training.ranks.writes:
+        found = training.judge(training.run, training.recipe.train.stop_on)
+        training.observer.judgement(found)
+    told = training.ranks.collect([found.stop if found is not None else None])
+    training.stopped = next((one for one in told if one is not None), None)
 
 
 def _log_step(training: Training, result: StepResult, rate: float, num_examples: int, seconds: float) -> None:

@@ -46,6 +46,7 @@ def finish(training: Training, inputs: StageInputs, clock: StageClock) -> dict[s
         else None,
         "first_evaluation": _losses(evals[0]),
         "last_evaluation": _losses(evals[-1]),
+        "stopped": None if training.stopped is None else {"step": training.done, "why": training.stopped},
         "best_step": training.best_step,
         "best_loss": training.best_loss,
         "best_adapter": training.run.adapter_best.is_dir(),

@@ -16,7 +16,7 @@ from lorascope.lm.score import refuse_unfit
 from lorascope.lm.template_record import load_template
 from lorascope.run.dataset import Example
 from lorascope.run.folder import RunFolder
-from lorascope.run.progress import Observer
+from lorascope.run.progress import Judge, Observer
 from lorascope.run.provenance import StageInputs
 from lorascope.run.records import EvalRecord
 from lorascope.run.sections import Recipe, TrainSection
@@ -51,6 +51,8 @@ class Training:
         done: Steps done.
         saved: Step of the newest checkpoint; 0 before the first.
         evaluated: Steps after which both sets were scored.
+        judge: Reads the signals after each evaluation; None where nobody does.
+        stopped: Why training ended before its last step; None where it did not.
     """
 
     run: RunFolder
@@ -70,6 +72,8 @@ class Training:
     done: int = 0
     saved: int = 0
     evaluated: set[int] = field(default_factory=set)
+    judge: Judge | None = None
+    stopped: str | None = None
 
     @property
     def ranks(self) -> Ranks:

@@ -1,0 +1,214 @@
+"""`lorascope watch`."""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lorascope.cli.diagnose import columns_of
+from lorascope.cli.display import duration
+from lorascope.errors import RunError
+
+if TYPE_CHECKING:
+    from lorascope.diagnose.glimpse import Glimpse
+
+_SHARE = 0.01  # of the time: reading a log may not cost more
+_ROWS_SHOWN = 6
+_CURVE_ROWS = 12
+
+
+def watch(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="A run folder whose training goes on, or a log that is being written.", metavar="RUN|LOG"
+        ),
+    ],
+    every: Annotated[float, typer.Option(help="Seconds between looks.", min=0.1)] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once and stop.")] = False,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Name a column of a log, as for diagnose.", metavar="QUANTITY=NAME"),
+    ] = None,
+) -> None:
+    """Follow a training from another terminal: curves, verdict, speed and time left.
+
+    On a terminal one screen that follows its size; in a file or a pipe one line for each evaluation. Ends
+    with the training, or with Ctrl-C, which leaves the training alone. Looks less often where a log takes
+    long to read, so that it costs at most 1 % of one core.
+    """
+    from lorascope.diagnose.glimpse import glimpse, is_over
+
+    columns, path = columns_of(column or []), path.expanduser()
+    seen = glimpse(path, columns)  # a wrong path is told at once, and not waited for
+    if sys.stdout.isatty() and not once:
+        _follow(path, columns, every, seen)
+        return
+    shown: set[tuple[int, str]] = set()
+    while True:
+        _plain(seen, shown)
+        if once or is_over(seen):
+            for line in _ending(seen):
+                typer.echo(line)
+            return
+        seen = _look_again(path, columns, every, seen)
+
+
+def _look_again(path: Path, columns: dict[str, str], every: float, before: "Glimpse") -> "Glimpse":
+    """Wait, then look; a log caught in the middle of a write stays as it was seen before."""
+    from lorascope.diagnose.glimpse import glimpse
+
+    started = time.monotonic()
+    try:
+        seen = glimpse(path, columns)
+    except RunError:
+        seen = before
+    took = time.monotonic() - started
+    time.sleep(max(every - took, took / _SHARE if took > _SHARE * every else 0.0))
+    return seen
+
+
+def _follow(path: Path, columns: dict[str, str], every: float, seen: "Glimpse") -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    from lorascope.diagnose.glimpse import is_over
+
+    screen = _Screen(seen)
+    with Live(screen, console=Console(), refresh_per_second=4, transient=True) as live:
+        while not is_over(screen.seen):
+            screen.seen = _look_again(path, columns, every, screen.seen)
+            live.refresh()
+    for line in [*screen_lines(screen.seen, *shutil.get_terminal_size(), colour=True), *_ending(screen.seen)]:
+        typer.echo(line)
+
+
+class _Screen:
+    """What rich draws, anew at each refresh, so that it follows the terminal's size."""
+
+    def __init__(self, seen: "Glimpse") -> None:
+        self.seen = seen
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        from rich.text import Text
+
+        for line in screen_lines(self.seen, options.max_width, options.size.height, colour=True):
+            yield Text.from_ansi(line, no_wrap=True, overflow="crop")
+
+
+def screen_lines(seen: "Glimpse", width: int, height: int, *, colour: bool) -> list[str]:
+    """The whole screen as lines.
+
+    Args:
+        seen: What is known.
+        width: Columns of the terminal.
+        height: Its lines; the drawing takes what the rest leaves.
+        colour: Whether to colour the curves.
+    """
+    from lorascope.cli.curves import curve_lines
+
+    lines = [_headline(seen), _verdict(seen)]
+    table = _table(seen, width)
+    room = height - len(lines) - len(table) - 7
+    curves = [
+        ("t", seen.train.tolist()),
+        ("p", [(one.step, one.probe) for one in seen.moments if one.probe is not None]),
+        ("v", [(one.step, one.validation) for one in seen.moments if one.validation is not None]),
+    ]
+    drawn = [(letter, _thinned(points)) for letter, points in curves if len(points) > 1]
+    drawing: list[str] = []
+    if drawn and room >= 4:
+        names = {"t": "training steps", "p": "train probe", "v": "validation"}
+        legend = ", ".join(f"{letter} {names[letter]}" for letter, _ in drawn)
+        drawing = [
+            "",
+            f"loss by step: {legend}",
+            *curve_lines(drawn, width=min(width, 110), height=min(room, _CURVE_ROWS), colour=colour),
+        ]
+    return [
+        line if len(line) <= width or "\x1b" in line else line[:width] for line in (*lines, *table, *drawing)
+    ]
+
+
+_MOST_POINTS = 300
+
+
+def _thinned(points: Any) -> Any:
+    """Medians of neighbours, so that single steps do not fill the drawing."""
+    import numpy as np
+
+    width = len(points) // _MOST_POINTS
+    if width < 2:
+        return points
+    whole = np.array(points[: len(points) // width * width]).reshape(-1, width, 2)
+    return np.stack([whole[:, -1, 0], np.median(whole[:, :, 1], axis=1)], axis=1).tolist()
+
+
+def _headline(seen: "Glimpse") -> str:
+    if seen.state == "waiting":
+        return f"{seen.name}: waiting, {seen.reason}"
+    of = f" of {seen.num_steps:,}" if seen.num_steps else ""
+    parts = [f"{seen.name}: step {seen.step:,}{of}"]
+    if seen.epoch is not None:
+        parts.append(f"epoch {seen.epoch:.2f}")
+    if seen.loss is not None:
+        parts.append(f"loss {seen.loss:.3f}")
+    if seen.target_tokens_per_s is not None:
+        speed = f"{seen.target_tokens_per_s:,.0f} target tokens/s"
+        if seen.usual_tokens_per_s:
+            speed += f" ({seen.target_tokens_per_s / seen.usual_tokens_per_s:.0%} of its usual)"
+        parts.append(speed)
+    if seen.seconds_left is not None:
+        parts.append(f"{duration(seen.seconds_left)} left")
+    elif seen.state in ("finished", "failed"):
+        parts.append(seen.state)
+    return ", ".join(parts)
+
+
+def _verdict(seen: "Glimpse") -> str:
+    health = "" if seen.health is None else f" (health {seen.health})"
+    return f"verdict: {seen.verdict.replace('_', ' ')}{health} - {seen.reason}"
+
+
+def _table(seen: "Glimpse", width: int) -> list[str]:
+    from lorascope.cli.display import loss_and_perplexity
+
+    if not seen.moments:
+        return []
+    rows: list[tuple[str, str, str]] = [("step", "train probe", "validation")]
+    for one in seen.moments[-_ROWS_SHOWN:]:
+        cells = [
+            "-" if loss is None else loss_and_perplexity(loss) if width >= 60 else f"{loss:.3f}"
+            for loss in (one.probe, one.validation)
+        ]
+        rows.append((f"{one.step:,}", cells[0], cells[1]))
+    return ["", *(f"{step:>9}  {probe:<22}  {validation}".rstrip() for step, probe, validation in rows)]
+
+
+def _plain(seen: "Glimpse", shown: set[tuple[int, str]]) -> None:
+    """One line for each evaluation that was not shown yet, and one where the verdict changed."""
+    from lorascope.cli.display import loss_and_perplexity
+
+    for one in seen.moments:
+        if (one.step, "evaluation") in shown:
+            continue
+        shown.add((one.step, "evaluation"))
+        told = [
+            f"{name} {loss_and_perplexity(loss)}"
+            for name, loss in (("train probe", one.probe), ("validation", one.validation))
+            if loss is not None
+        ]
+        typer.echo(f"step {one.step:,}: {', '.join(told)}")
+    if seen.state != "waiting" and (0, seen.verdict) not in shown:
+        shown.difference_update({one for one in shown if one[0] == 0 and one[1] != "evaluation"})
+        shown.add((0, seen.verdict))
+        typer.echo(f"step {seen.step:,}: {_verdict(seen)}")
+
+
+def _ending(seen: "Glimpse") -> list[str]:
+    if seen.state == "waiting":
+        return [_headline(seen)]
+    return [f"{_headline(seen)}", f"next: lorascope diagnose {seen.name}"]

@@ -1,0 +1,213 @@
+"""A training that may be going on -> what somebody who watches it wants to see, read anew each time."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lorascope.diagnose.curves.logged import logged_curve
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.log_evidence import log_evidence
+from lorascope.diagnose.logs import open_log
+from lorascope.diagnose.run_evidence import read_evidence
+from lorascope.diagnose.stage import diagnose
+from lorascope.errors import RunError
+from lorascope.run.folder import RunFolder, is_run
+
+_LATELY = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One evaluation, as a row of the table.
+
+    Attributes:
+        step: Optimizer steps done.
+        probe: Loss of the train probe, or of the training points before it in another trainer's log.
+        validation: Loss of validation; None where nothing is held out.
+    """
+
+    step: int
+    probe: float | None
+    validation: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glimpse:
+    """What is known at one moment.
+
+    Attributes:
+        name: The path as the command names it.
+        state: As of `Evidence`; "waiting" before the first step.
+        step: Of the newest record.
+        num_steps: Planned; None where the log does not say.
+        epoch: Of the newest record.
+        loss: Of the newest training point that has one.
+        verdict: As of `diagnose`.
+        reason: Its sentence.
+        health: Score, None where unknown.
+        target_tokens_per_s: Over the newest steps; None for another trainer's log.
+        usual_tokens_per_s: Median over all steps before.
+        seconds_left: Of training, evaluations included at their share so far.
+        moments: Every evaluation.
+        train: Step and loss of the training points.
+    """
+
+    name: str
+    state: str
+    step: int = 0
+    num_steps: int | None = None
+    epoch: float | None = None
+    loss: float | None = None
+    verdict: str = "not_enough_evidence"
+    reason: str = ""
+    health: int | None = None
+    target_tokens_per_s: float | None = None
+    usual_tokens_per_s: float | None = None
+    seconds_left: float | None = None
+    moments: tuple[Moment, ...] = ()
+    train: np.ndarray
+
+
+_NO_TRAIN = np.empty((0, 2))
+
+
+def glimpse(path: Path, columns: Mapping[str, str] | None = None) -> Glimpse:
+    """Look at a run or a log as it is now.
+
+    Args:
+        path: Of a run folder, or of a log that may be written to.
+        columns: As in `open_log`.
+
+    Raises:
+        RunError: There is neither, or it is damaged; a run or a log that holds nothing yet is "waiting".
+    """
+    if is_run(path):
+        run = RunFolder(path)
+        if not _begun(run):
+            return Glimpse(name=str(path), state="waiting", reason="no step yet", train=_NO_TRAIN)
+        return _of_run(run)
+    if path.is_file() and not path.stat().st_size:
+        return Glimpse(name=str(path), state="waiting", reason="the log is empty", train=_NO_TRAIN)
+    return _of_log(path, columns)
+
+
+def _begun(run: RunFolder) -> bool:
+    return any(one.is_file() and one.stat().st_size for one in (run.steps, run.evals, run.train_failure))
+
+
+def _of_run(run: RunFolder) -> Glimpse:
+    evidence = read_evidence(run)
+    speeds = _speeds(run)
+    now, usual, left = None, None, None
+    num_steps = _planned(evidence)
+    if speeds is not None and len(speeds):
+        recent, before = speeds[-_LATELY:], speeds[:-_LATELY] if len(speeds) > _LATELY else speeds
+        now = float(recent[:, 0].sum() / max(recent[:, 1].sum(), 1e-9))
+        usual = float(np.median(before[:, 0] / np.maximum(before[:, 1], 1e-9)))
+        if num_steps is not None and evidence.state == "unfinished":
+            per_step = float(np.median(speeds[:, 1])) + _evaluating(evidence) / max(1, evidence.last_step)
+            left = (num_steps - evidence.last_step) * per_step
+    series = evidence.validation
+    moments = tuple(
+        Moment(
+            step=record.step,
+            probe=evidence.probe.loss(index) if evidence.probe is not None else None,
+            validation=series.loss(index) if series is not None and index < len(series) else None,
+        )
+        for index, record in enumerate(evidence.evals)
+    )
+    return _told(
+        evidence,
+        moments,
+        num_steps,
+        target_tokens_per_s=now,
+        usual_tokens_per_s=usual,
+        seconds_left=left,
+    )
+
+
+def _of_log(path: Path, columns: Mapping[str, str] | None) -> Glimpse:
+    evidence = log_evidence(open_log(path, columns), str(path))
+    assert evidence.log is not None, "made from a log"
+    curve = logged_curve(evidence)
+    steps = evidence.steps
+    moments = []
+    if curve is not None:
+        for step, loss in zip(curve.step_E, curve.loss_E, strict=True):
+            near = np.searchsorted(steps.step, step, side="right") - 1
+            probe = float(steps.loss[near]) if near >= 0 and math.isfinite(steps.loss[near]) else None
+            moments.append(Moment(step=int(step), probe=probe, validation=float(loss)))
+    return _told(evidence, tuple(moments), evidence.log.facts.max_steps)
+
+
+def _told(
+    evidence: Evidence, moments: tuple[Moment, ...], num_steps: int | None, **speed: float | None
+) -> Glimpse:
+    report = diagnose(evidence)
+    steps = evidence.steps
+    known = np.flatnonzero(np.isfinite(steps.loss))
+    epochs = steps.epoch[np.isfinite(steps.epoch)]
+    return Glimpse(
+        name=evidence.run,
+        state=evidence.state,
+        step=evidence.last_step,
+        num_steps=num_steps,
+        epoch=float(epochs[-1]) if len(epochs) else None,
+        loss=float(steps.loss[known[-1]]) if len(known) else None,
+        verdict=report["verdict"],
+        reason=report["verdict_reason"],
+        health=report["health"]["score"],
+        moments=moments,
+        train=np.stack([steps.step[known], steps.loss[known]], axis=1),
+        **speed,
+    )
+
+
+def _speeds(run: RunFolder) -> np.ndarray | None:
+    """Target tokens and seconds of the newest steps, [steps, 2]: the tail of the log is enough."""
+    if not run.steps.is_file():
+        return None
+    told: list[tuple[float, float]] = []
+    with run.steps.open("rb") as file:
+        file.seek(max(0, run.steps.stat().st_size - _TAIL_BYTES))
+        lines = file.read().splitlines()
+    for line in lines[1:] if len(lines) > 1 and len(b"\n".join(lines)) >= _TAIL_BYTES - 1 else lines:
+        try:
+            record: dict[str, Any] = json.loads(line)
+            told.append((float(record["target_tokens"]), float(record["seconds"])))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return np.array(told).reshape(len(told), 2)
+
+
+_TAIL_BYTES = 1 << 17  # some 600 steps
+
+
+def _planned(evidence: Evidence) -> int | None:
+    """Optimizer steps of the whole training, from the epochs asked for and those done."""
+    if evidence.summary is not None:
+        return int(evidence.summary["steps"])
+    epochs = (evidence.config.get("train") or {}).get("epochs")
+    done = evidence.steps.epoch[-1:] if len(evidence.steps) else np.empty(0)
+    if not epochs or not len(done) or not done[0] > 0:
+        return None
+    return round(float(evidence.steps.step[-1]) * float(epochs) / float(done[0]))
+
+
+def _evaluating(evidence: Evidence) -> float:
+    return float(sum(record.seconds for record in evidence.evals))
+
+
+def is_over(seen: Glimpse) -> bool:
+    """Whether nothing more will come."""
+    return seen.state in ("finished", "failed")
+
+
+def why_not_yet(error: RunError) -> str:
+    """First line of why a log could not be read this time: it may be in the middle of being written."""
+    return str(error).splitlines()[0]
