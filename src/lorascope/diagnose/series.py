@@ -67,6 +67,14 @@ class Series:
         """
         return self.change(best, index, level=1 - ALPHA / index)
 
+    def change_of_means(self, start: slice, end: slice, level: float = 1 - ALPHA) -> Interval:
+        """Mean loss over some evaluations minus that over others, paired by example.
+
+        What strays from one evaluation to the next averages out, so a small change that stays is seen.
+        """
+        before_N, after_N = self.nll_EN[start].mean(axis=0), self.nll_EN[end].mean(axis=0)
+        return paired_ratio_difference(before_N, after_N, self.num_tokens_N, level)
+
     def window(self, width: int) -> tuple[int, int]:
         """First and last index of the newest `width` evaluations."""
         return max(0, len(self) - width), len(self) - 1

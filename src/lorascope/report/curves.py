@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,30 @@ def curves_section(facts: Facts) -> Html | None:
 
 def _markers(facts: Facts) -> list[Marker]:
     best = (facts.train or {}).get("best_step")
-    return [Marker(best, f"lowest validation loss: step {best}")] if best else []
+    markers = [Marker(best, f"lowest validation loss: step {best}")] if best else []
+    found = {marker.x for marker in markers}
+    for finding in (facts.diagnose or {}).get("findings", []):
+        step = _where(finding)
+        if step is not None and step not in found:
+            found.add(step)
+            markers.append(Marker(step, f"{finding['rule'].replace('_', ' ')}: step {step:,}"))
+    return markers
+
+
+_PLACES = {
+    "non_finite": "step",
+    "overfitting": "best_step",
+    "plateau": "first_step",
+    "diverging": "best_step",
+    "spikes": "largest_step",
+    "dead_learning_rate": "last_step_alive",
+}
+"""Rule -> the number in its evidence that says where on the curve it was found."""
+
+
+def _where(finding: dict[str, Any]) -> int | None:
+    value = finding["evidence"].get(_PLACES.get(finding["rule"], ""))
+    return None if value is None else int(value)
 
 
 _BAND = (

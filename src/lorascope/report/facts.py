@@ -27,6 +27,7 @@ class Facts:
         failure: train/failure.json.
         steps: The step log.
         evals: The evaluations during training.
+        samples: train/samples.jsonl.
         base: eval/base.json.
         adapter: eval/adapter.json.
         compare: compare/report.json.
@@ -44,6 +45,7 @@ class Facts:
     failure: Json | None
     steps: list[StepRecord]
     evals: list[EvalRecord]
+    samples: list[Json]
     base: Json | None
     adapter: Json | None
     compare: Json | None
@@ -71,6 +73,7 @@ def gather_facts(run: RunFolder) -> Facts:
         failure=_maybe(run.train_failure),
         steps=read_steps(run.steps),
         evals=read_evals(run.evals),
+        samples=list(read_lines(run.samples)),
         base=_maybe(run.stage("eval") / "base.json"),
         adapter=_maybe(run.stage("eval") / "adapter.json"),
         compare=_maybe(run.stage("compare") / "report.json"),

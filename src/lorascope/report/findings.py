@@ -21,7 +21,7 @@ def findings_section(facts: Facts) -> Html | None:
         ]
         body.append(table(("Not judged", "Because"), rows, align=("left", "left")))
     ship = diagnosis["step_to_ship"]
-    lead = f"Verdict: {diagnosis['verdict'].replace('_', ' ')}."
+    lead = f"Verdict: {diagnosis['verdict'].replace('_', ' ')}.{_health(diagnosis)}"
     if ship["adapter"] is None:
         lead += f" Nothing to ship: {ship['why']}."
     elif ship["shown"]:
@@ -29,6 +29,17 @@ def findings_section(facts: Facts) -> Html | None:
     else:
         lead += f" Which adapter to ship is not shown: {ship['why']}."
     return section("findings", "Findings", body, lead)
+
+
+def _health(diagnosis: Json) -> str:
+    """The score with what holds it back; nothing where it was never measured."""
+    told = diagnosis.get("health")
+    if not told or told["score"] is None:
+        return ""
+    held, unknown = told["limited_by"], told["unknown"]
+    why = f", held back by {held['part']}" if held else ""
+    missing = f" (not measured: {', '.join(unknown)})" if unknown else ""
+    return f" Health {told['score']} of 100{why}{missing}."
 
 
 def _card(finding: Json) -> Html:

@@ -9,6 +9,7 @@ from lorascope.report.data import data_section
 from lorascope.report.facts import gather_facts
 from lorascope.report.findings import export_section, findings_section
 from lorascope.report.metrics import metrics_section
+from lorascope.report.samples import samples_section
 from lorascope.report.sentences import data_name, model_name
 from lorascope.report.summary import first_screen
 from lorascope.report.trained import origin_section, trained_section
@@ -33,6 +34,7 @@ def report_run(run: RunFolder) -> Path:
         "short": section("short", "In short", [first_screen(facts)]),
         "findings": findings_section(facts),
         "curves": curves_section(facts),
+        "samples": samples_section(facts),
         "metrics": metrics_section(facts),
         "generations": generations_section(facts),
         "divergences": divergences_section(facts),
@@ -45,6 +47,7 @@ def report_run(run: RunFolder) -> Path:
         "short": "In short",
         "findings": "Findings",
         "curves": "Curves",
+        "samples": "Answers in training",
         "metrics": "Metrics",
         "generations": "Before and after",
         "divergences": "Divergences",

@@ -82,6 +82,11 @@ class RunFolder:
         return self.path / "train" / "eval_sets.json"
 
     @property
+    def samples(self) -> Path:
+        """Answers to `train.sample_prompts` at each evaluation."""
+        return self.path / "train" / "samples.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         """Committed training states."""
         return self.path / "train" / "checkpoints"

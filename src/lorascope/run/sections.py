@@ -130,6 +130,12 @@ class TrainSection(Section):
     """Signals that end training before its last step, looked for after each evaluation: `diverging`, and
     `overfitting` once it is shown twice in a row. A number that is not finite always does."""
 
+    sample_prompts: tuple[str, ...] = ()
+    """Prompts answered greedily at every evaluation, so that you see the answers change."""
+
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Experiment trackers that get every step, evaluation, verdict and sample, beside the run's own files."""
+
     save_steps: Auto | PositiveInt = "auto"
     """Steps between checkpoints; each evaluation has one before it in any case, and `auto` adds none."""
 

@@ -7,7 +7,7 @@ from lorascope.run.commit import make_folder, remove_folder, remove_leftovers, w
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import Observer
 from lorascope.run.provenance import Overwrite
-from lorascope.run.records import read_evals, read_steps, rewrite_lines
+from lorascope.run.records import read_evals, read_lines, read_steps, rewrite_lines
 from lorascope.train.checkpoint import (
     TrainState,
     committed_steps,
@@ -17,6 +17,7 @@ from lorascope.train.checkpoint import (
     step_of,
 )
 from lorascope.train.ranks import Ranks
+from lorascope.train.samples import SampleRecord
 from lorascope.train.step import NonFiniteStep
 from lorascope.train.training import Training
 
@@ -112,8 +113,16 @@ def go_back(training: Training) -> None:
             training.observer.note(f"note: {training.run.steps} was damaged: {lost} of its steps are missing")
         rewrite_lines(training.run.steps, steps)
         rewrite_lines(training.run.evals, evals)
+        _cut_samples(training.run, {record.step for record in evals})
     training.observer.note(f"resuming after step {state.step} of {training.plan.num_steps}")
     training.ranks.wait()
+
+
+def _cut_samples(run: RunFolder, evaluated: set[int]) -> None:
+    """Keep the answers of evaluations that stand; the others are asked again."""
+    if run.samples.is_file():
+        told = [SampleRecord(**line) for line in read_lines(run.samples)]
+        rewrite_lines(run.samples, [one for one in told if one.step in evaluated])
 
 
 def record_failure(training: Training, error: NumericsError) -> None:

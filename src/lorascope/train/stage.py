@@ -17,7 +17,7 @@ from lorascope.run.lock import only_writer
 from lorascope.run.progress import SILENT, Judge, Observer
 from lorascope.run.provenance import Overwrite, StageClock, StageInputs, is_up_to_date
 from lorascope.run.recipe import recipe_values
-from lorascope.run.records import StepRecord, append_line, read_json
+from lorascope.run.records import EvalRecord, StepRecord, append_line, read_json
 from lorascope.run.sections import Recipe
 from lorascope.train.disk import refuse_full_disk
 from lorascope.train.evaluate import evaluate, example_ids
@@ -25,10 +25,12 @@ from lorascope.train.finite import refuse_broken_update
 from lorascope.train.memory import out_of_memory_told
 from lorascope.train.ranks import join_ranks
 from lorascope.train.resume import commit_step, go_back, make_room, record_failure
+from lorascope.train.samples import make_samples
 from lorascope.train.schedule import learning_rate
 from lorascope.train.signals import Interrupted, StopRequest, stop_requests
 from lorascope.train.step import StepResult, optimizer_step
 from lorascope.train.summary import finish
+from lorascope.train.trackers import Trackers, refuse_missing
 from lorascope.train.training import Training, build_training
 
 _SEED_STRIDE = 1_000_003  # keeps the dropout seeds of neighbouring runs apart
@@ -112,6 +114,7 @@ def train_splits(
             store_resolved(run, "train")
         return read_json(run.train_summary)
     with only_writer(run) if ranks.writes else contextlib.nullcontext(), stop_requests() as request:
+        refuse_missing(recipe.train.trackers)
         make_room(run, overwrite=overwrite, resume=resume, ranks=ranks, observer=observer)
         with out_of_memory_told(run):
             training = build_training(run, recipe, splits, inputs, ranks, observer)
@@ -122,6 +125,8 @@ def train_splits(
         if ranks.writes:  # now that they are known to work; --resume alone goes on with what was asked for
             store_sections(run, recipe, "base", "seed", "lora", "train")
             write_json(run.eval_sets, example_ids(training.sets))
+            training.samples = make_samples(run, recipe.train.sample_prompts, training.tokenizer)
+            training.trackers = Trackers(recipe.train.trackers, run, recipe_values(recipe))
         request.hold()
         try:
             with out_of_memory_told(run):
@@ -129,6 +134,9 @@ def train_splits(
         except NumericsError as error:
             record_failure(training, error)
             raise
+        finally:
+            if training.trackers is not None:
+                training.trackers.close()
         request.release(training.done)
         return finish(training, inputs, clock)
 
@@ -244,6 +252,8 @@ def _judge(training: Training) -> None:
     if training.ranks.writes:
         found = training.judge(training.run, training.recipe.train.stop_on)
         training.observer.judgement(found)
+        if training.trackers is not None:
+            training.trackers.judgement(found, training.done)
     told = training.ranks.collect([found.stop if found is not None else None])
     training.stopped = next((one for one in told if one is not None), None)
 
@@ -263,6 +273,8 @@ def _log_step(training: Training, result: StepResult, rate: float, num_examples:
     if training.ranks.writes:
         append_line(training.run.steps, record)
         training.observer.step(record)
+        if training.trackers is not None:
+            training.trackers.step(record)
 
 
 def _evaluate(training: Training, request: StopRequest, *, full: bool = False) -> None:
@@ -288,6 +300,15 @@ def _evaluate(training: Training, request: StopRequest, *, full: bool = False) -
             _commit_adapter(training, training.run.adapter_best)
         append_line(training.run.evals, record)
         training.observer.evaluation(record)
+        _tell_others(training, record)
+
+
+def _tell_others(training: Training, record: EvalRecord) -> None:
+    """Answer the fixed prompts, and send evaluation and answers to the trackers."""
+    answers = training.samples.answer(training.trainee.model, training.done) if training.samples else []
+    if training.trackers is not None:
+        training.trackers.evaluation(record)
+        training.trackers.samples(answers, training.done)
 
 
 def _commit_adapter(training: Training, target: Path) -> None:

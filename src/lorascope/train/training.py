@@ -26,6 +26,8 @@ from lorascope.train.memory import MemoryPlan
 from lorascope.train.optimizers import optimizer_told
 from lorascope.train.plan import StepPlan, make_plan
 from lorascope.train.ranks import Ranks, one_of_several
+from lorascope.train.samples import Samples
+from lorascope.train.trackers import Trackers
 from lorascope.train.trainee import Trainee, build_model, build_trainee, engine_told
 
 
@@ -53,6 +55,8 @@ class Training:
         evaluated: Steps after which both sets were scored.
         judge: Reads the signals after each evaluation; None where nobody does.
         stopped: Why training ended before its last step; None where it did not.
+        samples: Prompts that are answered at each evaluation, on the process that writes.
+        trackers: Where else the log goes, on the process that writes.
     """
 
     run: RunFolder
@@ -74,6 +78,8 @@ class Training:
     evaluated: set[int] = field(default_factory=set)
     judge: Judge | None = None
     stopped: str | None = None
+    samples: Samples | None = None
+    trackers: Trackers | None = None
 
     @property
     def ranks(self) -> Ranks:
