@@ -7,7 +7,7 @@ BENCH_VENV ?= .venv-bench
 BIN := $(VENV)/bin
 RUNS ?= runs
 
-.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare bench-train bench-eval clean
+.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare bench-train bench-eval bench-diagnose clean
 
 demo: install ## the whole pipeline on the bundled starter
 	$(BIN)/lorascope demo --out $(RUNS)/demo --overwrite
@@ -45,6 +45,9 @@ $(BENCH_VENV)/.installed: benchmarks/train/requirements.txt
 
 bench-eval: install-dev ## evaluation beside padded batches with all logits, some 10 minutes; writes docs/benchmarks/eval.md
 	$(BIN)/python benchmarks/eval.py
+
+bench-diagnose: install-dev ## planted faults and healthy runs through diagnose, at most 60 minutes; writes its tables into docs/diagnose.md
+	$(BIN)/python benchmarks/diagnose
 
 format: install-dev
 	$(BIN)/ruff format src tests examples

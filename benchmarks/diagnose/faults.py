@@ -1,0 +1,199 @@
+"""The gallery: what is planted, how badly, and what counts as seeing it. Written down before anything is run.
+
+A trial trains the bundled starter model on 320 of its rows for two epochs. Each fault has severities, the worst
+last; each severity is run with five seeds. "healthy" is sixty
+trainings with nothing planted.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Rows = list[dict[str, Any]]
+Plant = Callable[[Rows, float, np.random.Generator], Rows]
+
+BASE_RATE = 4e-3
+SEEDS = range(5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One way to spoil a training.
+
+    Attributes:
+        name: In the table.
+        severities: The worst last; what they mean, `unit` says.
+        unit: Of the severities.
+        seen_by: Verdicts, rules of diagnose and checks of which any counts as seeing it.
+        settings: Severity -> settings of the recipe.
+        rows: Changes the training rows, where it is the data that is spoilt.
+        validation: Makes the validation rows of given training rows; None holds out others.
+        labels: Name of a change to the tokenised labels: "masked" or "endless".
+        broken_step: Whether a step is made non-finite.
+    """
+
+    name: str
+    severities: tuple[float, ...]
+    unit: str
+    seen_by: frozenset[str]
+    settings: Callable[[float], Mapping[str, Any]] = field(default=lambda severity: {})
+    rows: Plant | None = None
+    validation: Plant | None = None
+    labels: str | None = None
+    broken_step: bool = False
+
+
+def _rate(factor: float) -> dict[str, Any]:
+    return {"train.learning_rate": BASE_RATE * factor}
+
+
+def _shuffled(rows: Rows, share: float, generator: np.random.Generator) -> Rows:
+    """Answers of a share of the rows, dealt out anew among them."""
+    chosen = np.flatnonzero(generator.random(len(rows)) < share)
+    answers = [rows[index]["output"] for index in generator.permutation(chosen)]
+    spoilt = [dict(row) for row in rows]
+    for index, answer in zip(chosen, answers, strict=True):
+        spoilt[index]["output"] = answer
+    return spoilt
+
+
+def _leaked(rows: Rows, share: float, generator: np.random.Generator) -> Rows:
+    """Training rows that validation gets too, as a share of validation."""
+    wanted = round(160 * share)
+    return [rows[index] for index in generator.choice(len(rows), wanted, replace=False)]
+
+
+def _gibberish(rows: Rows, num: float, generator: np.random.Generator) -> Rows:
+    """A few rows whose answers are long and random: a batch with one has a loss far above its neighbours'."""
+    spoilt = [dict(row) for row in rows]
+    letters = np.array(list("qxzjkvw#@%&*0123456789"))
+    for index in generator.choice(len(rows), int(num), replace=False):
+        spoilt[index]["output"] = "".join(generator.choice(letters, 60))
+    return spoilt
+
+
+def _few(rows: Rows, num: float, generator: np.random.Generator) -> Rows:
+    """So few rows that many epochs remember them."""
+    return [rows[index] for index in generator.choice(len(rows), int(num), replace=False)]
+
+
+_UNSTABLE = frozenset({"diverging", "non_finite", "not_learning", "unstable", "spikes", "overfitting"})
+
+FAULTS: Sequence[Fault] = (
+    Fault(
+        name="learning rate too high",
+        severities=(10, 100),
+        unit="times",
+        seen_by=_UNSTABLE,
+        settings=_rate,
+    ),
+    Fault(
+        name="learning rate too low",
+        severities=(0.1, 0.01, 0.001),
+        unit="times",
+        seen_by=frozenset({"not_learning", "still_improving", "no_effect"}),
+        settings=_rate,
+    ),
+    Fault(
+        name="learning rate never decays",
+        severities=(1, 3),
+        unit="times the rate",
+        seen_by=frozenset({"plateau", "unstable", "spikes", "diverging", "overfitting"}),
+        settings=lambda factor: {**_rate(factor), "train.schedule": "constant"},
+    ),
+    Fault(
+        name="all labels of a row masked",
+        severities=(0.05, 0.25, 1.0),
+        unit="of the rows",
+        seen_by=frozenset({"targets", "masked_answers", "non_finite"}),
+        labels="masked",
+    ),
+    Fault(
+        name="end of text masked",
+        severities=(0.05, 0.25, 1.0),
+        unit="of the rows",
+        seen_by=frozenset({"stop_token", "endless_answers"}),
+        labels="endless",
+    ),
+    Fault(
+        name="answers shuffled",
+        severities=(0.1, 0.5, 1.0),
+        unit="of the rows",
+        seen_by=frozenset({"not_learning", "carry_over", "conflicting_answers", "overfitting"}),
+        rows=_shuffled,
+    ),
+    Fault(
+        name="validation leaked into training",
+        severities=(0.05, 0.2, 0.5),
+        unit="of validation",
+        seen_by=frozenset({"overlap", "leak_price", "memorisation"}),
+        validation=_leaked,
+    ),
+    Fault(
+        name="few rows, many epochs",
+        severities=(5, 10, 20),
+        unit="epochs of 64 rows",
+        seen_by=frozenset({"overfitting", "memorisation", "carry_over"}),
+        settings=lambda epochs: {"train.epochs": epochs},
+        rows=lambda rows, severity, generator: _few(rows, 64, generator),
+    ),
+    Fault(
+        name="tiny validation",
+        severities=(40, 20, 10),
+        unit="rows",
+        seen_by=frozenset({"small_validation", "not_enough_evidence"}),
+        settings=lambda num: {"validation_rows": int(num)},
+    ),
+    Fault(
+        name="a step overflows",
+        severities=(1,),
+        unit="step",
+        seen_by=frozenset({"non_finite"}),
+        broken_step=True,
+    ),
+    Fault(
+        name="adapter frozen",
+        severities=(1e-25,),
+        unit="of the rate",
+        seen_by=frozenset({"no_effect", "not_learning"}),
+        settings=_rate,
+    ),
+    Fault(
+        name="wrong target modules",
+        severities=(1, 2),
+        unit="rank, one layer only",
+        seen_by=frozenset({"not_learning", "still_improving"}),
+        settings=lambda rank: {"lora.rank": int(rank), "lora.target_modules": ["h.0.mlp.c_fc"]},
+    ),
+    Fault(
+        name="spikes in the data",
+        severities=(2, 5, 10),
+        unit="rows of gibberish",
+        seen_by=frozenset({"spikes", "unstable"}),
+        rows=_gibberish,
+    ),
+)
+
+
+def healthy_variants() -> list[dict[str, Any]]:
+    """Sixty trainings with nothing wrong: five seeds of twelve settings."""
+    settings = [
+        {"lora.rank": rank, "train.schedule": schedule, "train.batch_size": batch, "train.epochs": epochs}
+        for rank, schedule, batch, epochs in (
+            (4, "cosine", 8, 2),
+            (8, "cosine", 8, 2),
+            (16, "cosine", 8, 2),
+            (32, "cosine", 8, 2),
+            (16, "linear", 8, 2),
+            (16, "linear", 16, 3),
+            (16, "cosine", 16, 3),
+            (16, "cosine", 4, 1),
+            (8, "linear", 4, 1),
+            (16, "cosine", 8, 3),
+            (4, "linear", 8, 3),
+            (32, "linear", 16, 2),
+        )
+    ]
+    return [{**one, "seed": seed} for one in settings for seed in SEEDS]

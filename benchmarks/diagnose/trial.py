@@ -1,0 +1,176 @@
+"""One trial: rows, a spoilt or healthy training, and what check and diagnose said of it."""
+
+import contextlib
+import json
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from faults import BASE_RATE, Fault, Rows
+
+NUM_ROWS, NUM_VALIDATION = 320, 160
+IGNORE = -100
+
+
+def starter_rows() -> Rows:
+    """The bundled starter's rows."""
+    from lorascope.starter import base_folder
+
+    data = Path(base_folder()).parent / "data" / "alpaca_starter.json"
+    rows: Rows = json.loads(data.read_text(encoding="utf-8"))
+    return rows
+
+
+def run_trial(
+    folder: Path, fault: Fault | None, severity: float, settings: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    """Train once and read the signals.
+
+    Args:
+        folder: Made anew, and removed afterwards.
+        fault: What is planted; None for a healthy training.
+        severity: How badly.
+        settings: Of a healthy variant.
+        seed: Of the rows drawn, the fault and the training.
+
+    Returns:
+        "checks" that failed, "verdict", "findings" (rule -> severity), "seconds", and "steps".
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    started = time.perf_counter()
+    generator = np.random.default_rng([seed, 17])
+    drawn = [starter_rows()[index] for index in generator.permutation(1600)[: NUM_ROWS + NUM_VALIDATION]]
+    train, validation = drawn[:NUM_ROWS], drawn[NUM_ROWS:]
+    planted = dict(fault.settings(severity)) if fault else dict(settings)
+    num_validation = planted.pop("validation_rows", NUM_VALIDATION)
+    if fault and fault.rows:
+        train = fault.rows(train, severity, generator)
+    if fault and fault.validation:
+        leaked = fault.validation(train, severity, generator)
+        validation = [*leaked, *validation[len(leaked) :]]
+    found = _trained(folder, train, validation[:num_validation], planted, seed, fault, severity)
+    shutil.rmtree(folder, ignore_errors=True)
+    return {**found, "seconds": round(time.perf_counter() - started, 1)}
+
+
+def _trained(
+    folder: Path,
+    train: Rows,
+    validation: Rows,
+    planted: dict[str, Any],
+    seed: int,
+    fault: Fault | None,
+    severity: float,
+) -> dict[str, Any]:
+    from lorascope.diagnose.stage import diagnose_run
+    from lorascope.errors import LorascopeError
+    from lorascope.pipeline import judge_run
+    from lorascope.prepare.stage import prepare_run
+    from lorascope.run.folder import RunFolder
+    from lorascope.run.recipe import make_recipe, with_overrides
+    from lorascope.starter import base_folder
+
+    (folder / "train.json").write_text(json.dumps(train), encoding="utf-8")
+    (folder / "validation.json").write_text(json.dumps(validation), encoding="utf-8")
+    values = {
+        "base": str(base_folder()),
+        "data": str(folder / "train.json"),
+        "seed": seed,
+        "prepare": {"validation": str(folder / "validation.json"), "max_length": 90, "max_dropped": 0.5},
+        "lora": {"rank": 16, "alpha": 32},
+        "train": {"epochs": 2, "batch_size": 8, "learning_rate": BASE_RATE, "eval_steps": 8},
+        "check": {"allow": ["overlap"]},
+    }
+    values = with_overrides(
+        values, [f"{name}={json.dumps(value)}" for name, value in planted.items() if name != "seed"]
+    )
+    recipe, run = make_recipe(values), RunFolder(folder / "run")
+    prepare_run(run, recipe)
+    if fault and fault.labels:
+        return _checked_labels(run, fault.labels, severity, seed)
+    failed = _check(run, recipe)
+    with _broken_step(fault):
+        try:
+            _train(run, recipe, judge_run)
+        except LorascopeError as error:
+            if not run.train_failure.is_file():
+                return {
+                    "checks": failed,
+                    "verdict": "refused",
+                    "findings": {},
+                    "why": str(error).splitlines()[0],
+                }
+    report = diagnose_run(run)
+    return {
+        "checks": failed,
+        "verdict": report["verdict"],
+        "findings": {one["rule"]: one["severity"] for one in report["findings"]},
+        "steps": report["last_step"],
+    }
+
+
+def _check(run: Any, recipe: Any) -> list[str]:
+    from lorascope.check.stage import check_run
+
+    report = check_run(run, recipe)
+    return [
+        *report["failed"],
+        *(one["name"] for one in report.get("notices", ()) if one["severity"] == "warn"),
+    ]
+
+
+def _train(run: Any, recipe: Any, judge: Any) -> None:
+    from lorascope.train.stage import train_run
+
+    train_run(run, recipe, judge=judge)
+
+
+def _broken_step(fault: Fault | None) -> Any:
+    """Make the loss of step 20 infinite, as an overflow in half precision does."""
+    if fault is None or not fault.broken_step:
+        return contextlib.nullcontext()
+    from lorascope.train import stage
+
+    real, calls = stage.optimizer_step, {"num": 0}
+
+    def overflowing(trainee: Any, examples: Any, **given: Any) -> Any:
+        calls["num"] += 1
+        if calls["num"] == 20:
+            for parameter in trainee.parameters:
+                parameter.data[...] = math.inf
+                break
+        return real(trainee, examples, **given)
+
+    return mock.patch.object(stage, "optimizer_step", overflowing)
+
+
+def _checked_labels(run: Any, kind: str, severity: float, seed: int) -> dict[str, Any]:
+    """Spoil the labels of a share of the rows, as another tool's collator would, and check the dataset."""
+    import datasets
+
+    from lorascope.check.stage import check_dataset
+    from lorascope.starter import base_folder
+
+    generator = np.random.default_rng([seed, 23])
+    loaded = datasets.load_from_disk(str(run.dataset))
+
+    def spoil(row: dict[str, Any]) -> dict[str, Any]:
+        labels = list(row["labels"])
+        if generator.random() < severity:
+            targets = [index for index, label in enumerate(labels) if label != IGNORE]
+            for index in targets if kind == "masked" else targets[-1:]:
+                labels[index] = IGNORE
+        return {"labels": labels}
+
+    spoilt = loaded["train"].map(spoil, load_from_cache_file=False, keep_in_memory=True)
+    folder = run.path / "elsewhere"
+    datasets.DatasetDict({"train": spoilt}).save_to_disk(str(folder))
+    report = check_dataset(folder, str(base_folder()))
+    noticed = [one["name"] for one in report.get("notices", ()) if one["severity"] == "warn"]
+    return {"checks": [*report["failed"], *noticed], "verdict": "refused", "findings": {}}
