@@ -68,8 +68,8 @@ def test_overfitting_by_a_twentieth_of_the_loss_is_seen(synthetic: Synthetic) ->
 
 def test_a_small_rise_that_stays_is_seen(synthetic: Synthetic) -> None:
     # 0.02 nats held for ten evaluations at 200 rows. One evaluation against another has a standard error of
-    # 0.0053, which sees it in a third of the runs; means of 6 and of 4 have 0.0053 / sqrt(2) * sqrt(1 / 6 + 1 / 4)
-    # = 0.0024.
+    # 0.0053, which sees it in a third of the runs; means of 6 and of 4 have 0.0053 / sqrt(2) * sqrt(1 / 6 +
+    # 1 / 4) = 0.0024.
     fall = [-0.3 * (1 - math.exp(-index / 2)) for index in range(10)]
     validation = fall + [fall[-1] + 0.02] * 10
     probe = [-0.05 * index for index in range(20)]

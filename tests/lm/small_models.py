@@ -41,7 +41,12 @@ PACKED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 
 
 def model_of(
-    kind: str, config: dict[str, Any], targets: list[str] | None = None, *, dropout: float = 0.0
+    kind: str,
+    config: dict[str, Any],
+    targets: list[str] | None = None,
+    *,
+    dropout: float = 0.0,
+    scale: float = 5.0,
 ) -> Any:
     """A small model with weights large enough for every fault to show, and an adapter whose B is not zero."""
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -51,7 +56,7 @@ def model_of(
     for parameter in base.parameters():
         parameter.requires_grad_(False)
         if parameter.dim() > 1:
-            parameter.mul_(5)
+            parameter.mul_(scale)
     if targets is None:
         return base
     with warnings.catch_warnings():

@@ -1,28 +1,17 @@
 """Logits of packed and of padded passes are those of transformers and PEFT, position by position."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from lorascope.lm.adapter import attach_adapter
 from lorascope.lm.target_logits import TargetPass, lay_out, run_pass, with_targets
 from lorascope.run.dataset import IGNORE, Example
 
-SMALL = {
-    "hidden_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "intermediate_size": 64,
-    "vocab_size": 120,
-    "max_position_embeddings": 128,
-    "head_dim": 12,
-    "pad_token_id": 0,
-}
-GPT2 = {"n_embd": 48, "n_layer": 2, "n_head": 4, "vocab_size": 120, "n_positions": 128}
+from . import small_models
+from .small_models import GPT2, SMALL
+
 MODELS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "gpt2": (GPT2, ["c_attn", "c_proj"]),
     "llama": (SMALL, ["q_proj", "v_proj", "down_proj"]),
@@ -33,23 +22,9 @@ MODELS: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 def model_of(kind: str) -> Any:
-    from transformers import AutoConfig, AutoModelForCausalLM
-
+    """A small model of a kind with its adapter, out of training."""
     config, targets = MODELS[kind]
-    torch.manual_seed(0)
-    base = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **config), dtype=torch.float32).eval()
-    for parameter in base.parameters():
-        parameter.requires_grad_(False)
-        if parameter.dim() > 1:
-            parameter.mul_(3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = attach_adapter(base, rank=4, alpha=8, dropout=0.0, target_modules=targets, seed=1)
-    generator = torch.Generator().manual_seed(2)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            parameter.data.normal_(0, 0.1, generator=generator)
-    return model.eval()
+    return small_models.model_of(kind, config, targets, scale=3.0).eval()
 
 
 def examples_of(*, shared: int = 12) -> list[Example]:
