@@ -315,10 +315,12 @@ def compare(
 
 
 def diagnose(run: Run | Path | str) -> Record:
-    """Read the run's signals; returns the verdict and its findings."""
-    from lorascope.diagnose.stage import diagnose_run
+    """Read the signals of a run, or of any other trainer's log; returns the verdict and its findings."""
+    from lorascope.diagnose.stage import diagnose_path, diagnose_run
 
-    return Record(diagnose_run(run.folder if isinstance(run, Run) else open_run(run)), "diagnose")
+    if isinstance(run, Run):
+        return Record(diagnose_run(run.folder), "diagnose")
+    return Record(diagnose_path(Path(run).expanduser()), "diagnose")
 
 
 def export(

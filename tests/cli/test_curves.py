@@ -8,10 +8,7 @@ from lorascope.cli.curves import curve_lines
 def test_a_falling_line_runs_from_top_left_to_bottom_right() -> None:
     lines = curve_lines([("A", [(0, 1.0), (100, 0.0)])], width=40, height=6)
     rows = [line.split("|", 1)[1] for line in lines[:6]]
-    assert (
-        rows[0].startswith(("\u2800", "\u2801", "\u2811", "\u2809", "\u2813", "\u2803", "\u2812"))
-        or rows[0][0] > "\u2800"
-    )
+    assert rows[0][0] > "\u2800"  # a braille cell with a dot in it
     assert rows[-1].rstrip().endswith("A")
     firsts = [len(row) - len(row.lstrip()) for row in rows]
     assert firsts == sorted(firsts)  # each row begins further right than the one above
