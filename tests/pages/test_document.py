@@ -150,5 +150,5 @@ def test_every_colour_has_enough_contrast(theme: str) -> None:
 
 
 def test_the_resources_are_ascii() -> None:
-    for name in ("style.css", "read_out.js"):
+    for name in ("style.css", "read_out.js", "zoom.js"):
         assert resources.files("lorascope.pages").joinpath(name).read_bytes().isascii()

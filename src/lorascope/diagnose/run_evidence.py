@@ -7,13 +7,14 @@ from lorascope.diagnose.beside import Identity
 from lorascope.diagnose.evidence import Evidence, Json, State
 from lorascope.diagnose.logs.curve import TrainPoints
 from lorascope.diagnose.logs.step_log import read_step_log
-from lorascope.diagnose.run_texts import answer_bytes, leaked_rows, read_answers
+from lorascope.diagnose.run_texts import leaked_rows, read_answers
 from lorascope.diagnose.series import make_series
 from lorascope.errors import RunError, explain
 from lorascope.run.folder import RunFolder, require
 from lorascope.run.lineage import adapter_hash, trained_dataset
 from lorascope.run.provenance import stage_record
 from lorascope.run.records import EvalRecord, read_evals, read_json
+from lorascope.run.texts import answer_bytes
 
 
 def read_evidence(run: RunFolder) -> Evidence:

@@ -30,18 +30,6 @@ def leaked_rows(examples: Path, ids: Sequence[str]) -> np.ndarray | None:
     return np.array([one in leaked for one in ids], dtype=bool)
 
 
-def answer_bytes(examples: Path, ids: Sequence[str]) -> dict[str, int]:
-    """UTF-8 bytes of the answer of each validation row; empty where they are not on record."""
-    if not ids or not examples.is_file():
-        return {}
-    import pyarrow.parquet as pq
-
-    wanted = set(ids)
-    table = pq.read_table(examples, columns=["example_id", "target_bytes"])
-    rows = zip(table.column("example_id").to_pylist(), table.column("target_bytes").to_pylist(), strict=True)
-    return {one: int(size) for one, size in rows if one in wanted and size is not None}
-
-
 def read_answers(run: RunFolder, *, measured: bool) -> Answers | None:
     """What eval generated with base and adapter for the same validation rows; None where it did not.
 

@@ -38,7 +38,7 @@ def document(
     Returns:
         The page, HTML5, UTF-8.
     """
-    all_scripts = [_resource("read_out.js"), *scripts]
+    all_scripts = [_resource("read_out.js"), _resource("zoom.js"), *scripts]
     if any("</script" in script.lower() for script in scripts):
         raise ValueError("a script that holds </script would end early")
     head = join(

@@ -8,8 +8,7 @@ for (const figure of document.querySelectorAll(".ls-chart[data-series]")) {
 }
 
 function attach(plot, series, stops, xLabel) {
-  const [xLow, xHigh] = plot.dataset.x.split(" ").map(Number);
-  const [yLow, yHigh] = plot.dataset.y.split(" ").map(Number);
+  const ends = (name) => plot.dataset[name].split(" ").map(Number); // they change when a part is shown
   const log = plot.dataset.log !== undefined;
   const svg = plot.querySelector("svg");
   const cross = add(plot, "span", "ls-cross");
@@ -25,7 +24,7 @@ function attach(plot, series, stops, xLabel) {
 
   function show(index) {
     current = Math.max(0, Math.min(stops.length - 1, index));
-    const x = stops[current];
+    const x = stops[current], [xLow, xHigh] = ends("x"), [yLow, yHigh] = ends("y");
     const left = (x - xLow) / (xHigh - xLow);
     box.replaceChildren();
     add(box, "b", "").textContent = xLabel + " " + number(x);
@@ -42,7 +41,7 @@ function attach(plot, series, stops, xLabel) {
       const up = log ? Math.log(point[1] / yLow) / Math.log(yHigh / yLow) : (point[1] - yLow) / (yHigh - yLow);
       dots[place].style.left = 100 * left + "%";
       dots[place].style.top = 100 * (1 - up) + "%";
-      dots[place].hidden = false;
+      dots[place].hidden = up < 0 || up > 1 || left < 0 || left > 1;
     });
     cross.style.left = 100 * left + "%";
     box.style.left = left > 0.5 ? "auto" : 100 * left + "%";
@@ -51,7 +50,7 @@ function attach(plot, series, stops, xLabel) {
   }
 
   function nearest(event) {
-    const frame = svg.getBoundingClientRect();
+    const frame = svg.getBoundingClientRect(), [xLow, xHigh] = ends("x");
     const x = xLow + (event.clientX - frame.left) / frame.width * (xHigh - xLow);
     let low = 0, high = stops.length - 1;
     while (high - low > 1) {

@@ -26,6 +26,7 @@ def curves_section(facts: Facts) -> Html | None:
     body = [
         _loss_chart(facts.evals, first, markers),
         _perplexity_chart(facts.evals, first, markers),
+        _bits_chart(facts, first, markers),
         _source_chart(facts.evals, markers),
         _steps_chart(facts, markers),
         _evaluations(facts.evals),
@@ -123,6 +124,24 @@ def _perplexity_chart(evals: Sequence[EvalRecord], first: int, markers: Sequence
         markers=markers,
         title="Perplexity: among how many tokens the model seems to choose",
         caption=None if len(series) > 1 else _PROBE_ALONE,
+    )
+
+
+def _bits_chart(facts: Facts, first: int, markers: Sequence[Marker]) -> Html | None:
+    """Bits per byte of validation answers; None where nobody knows their bytes."""
+    sizes = facts.validation_bytes[:first]
+    scored = [record.validation for record in facts.evals]
+    if not sizes or any(one is None or len(one.nll_sums) < len(sizes) for one in scored):
+        return None
+    bits = [sum(one.nll_sums[: len(sizes)]) / math.log(2) / sum(sizes) for one in scored if one is not None]
+    steps = [record.step for record in facts.evals]
+    return line_chart(
+        [Series("validation", steps, bits, style="marked", color=2)],
+        x_label="step",
+        y_label="bits per byte of the answers",
+        toggle=True,
+        markers=markers,
+        title="Bits per byte: the number that compares across tokenizers",
     )
 
 

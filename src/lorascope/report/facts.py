@@ -9,6 +9,7 @@ from lorascope.run.folder import RunFolder
 from lorascope.run.provenance import read_provenance
 from lorascope.run.recipe import recipe_values
 from lorascope.run.records import EvalRecord, StepRecord, read_evals, read_json, read_lines, read_steps
+from lorascope.run.texts import answer_bytes
 
 Json = dict[str, Any]
 
@@ -27,6 +28,8 @@ class Facts:
         failure: train/failure.json.
         steps: The step log.
         evals: The evaluations during training.
+        validation_bytes: UTF-8 bytes of the answers of validation rows in the order of their losses; empty
+            where they are not known.
         samples: train/samples.jsonl.
         base: eval/base.json.
         adapter: eval/adapter.json.
@@ -45,6 +48,7 @@ class Facts:
     failure: Json | None
     steps: list[StepRecord]
     evals: list[EvalRecord]
+    validation_bytes: list[int]
     samples: list[Json]
     base: Json | None
     adapter: Json | None
@@ -73,6 +77,7 @@ def gather_facts(run: RunFolder) -> Facts:
         failure=_maybe(run.train_failure),
         steps=read_steps(run.steps),
         evals=read_evals(run.evals),
+        validation_bytes=_validation_bytes(run),
         samples=list(read_lines(run.samples)),
         base=_maybe(run.stage("eval") / "base.json"),
         adapter=_maybe(run.stage("eval") / "adapter.json"),
@@ -81,6 +86,12 @@ def gather_facts(run: RunFolder) -> Facts:
         diagnose=_maybe(run.stage("diagnose") / "report.json"),
         export=_maybe(run.stage("export") / "report.json"),
     )
+
+
+def _validation_bytes(run: RunFolder) -> list[int]:
+    ids = (_maybe(run.eval_sets) or {}).get("validation", [])
+    size_of = answer_bytes(run.examples, ids)
+    return [size_of[one] for one in ids] if ids and all(one in size_of for one in ids) else []
 
 
 def _maybe(path: Path) -> Json | None:

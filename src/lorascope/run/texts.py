@@ -1,6 +1,7 @@
 """The texts of a run's examples: prepare/examples.parquet read back."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,15 @@ def read_texts(path: Path) -> list[ExampleText]:
         )
         for row in rows
     ]
+
+
+def answer_bytes(examples: Path, ids: Sequence[str]) -> dict[str, int]:
+    """UTF-8 bytes of the answer of each validation row; empty where they are not on record."""
+    if not ids or not examples.is_file():
+        return {}
+    import pyarrow.parquet as pq
+
+    wanted = set(ids)
+    table = pq.read_table(examples, columns=["example_id", "target_bytes"])
+    rows = zip(table.column("example_id").to_pylist(), table.column("target_bytes").to_pylist(), strict=True)
+    return {one: int(size) for one, size in rows if one in wanted and size is not None}

@@ -1,0 +1,119 @@
+/* Drag over a line chart, or + and - on the keyboard: a part of it, with its own vertical axis. Double click or 0: all again. */
+"use strict";
+for (const figure of document.querySelectorAll(".ls-chart[data-series]")) {
+  const series = JSON.parse(figure.dataset.series);
+  for (const plot of figure.querySelectorAll(".ls-plot")) attachZoom(plot, series);
+}
+
+function attachZoom(plot, series) {
+  const svg = plot.querySelector("svg");
+  const whole = { x: plot.dataset.x, y: plot.dataset.y };
+  const [xLow, xHigh] = whole.x.split(" ").map(Number);
+  const [yLow, yHigh] = whole.y.split(" ").map(Number);
+  const log = plot.dataset.log !== undefined;
+  const box = made(plot, "span", "ls-zoom-box");
+  const reset = made(plot, "button", "ls-zoom-reset");
+  reset.type = "button";
+  reset.textContent = "Show all";
+  reset.addEventListener("click", all);
+  box.hidden = reset.hidden = true;
+  let from = null;
+
+  const up = (y) => (log ? Math.log(y / yLow) / Math.log(yHigh / yLow) : (y - yLow) / (yHigh - yLow));
+
+  function at(event) {
+    const frame = svg.getBoundingClientRect();
+    return Math.max(0, Math.min(1, (event.clientX - frame.left) / frame.width));
+  }
+
+  function view() {
+    return plot.dataset.x.split(" ").map(Number);
+  }
+
+  function show(low, high) {
+    const least = (xHigh - xLow) / 2000;
+    if (high - low < least) return;
+    const inside = series.flatMap((one) => one.points)
+      .filter((point) => point[0] >= low && point[0] <= high && typeof point[1] === "number" && (!log || point[1] > 0))
+      .map((point) => point[1]);
+    if (inside.length < 2) return;
+    let bottom = Math.min(...inside), top = Math.max(...inside);
+    const room = log ? (top / bottom) ** 0.06 || 1.06 : (top - bottom) * 0.06 || Math.abs(top) * 0.01 || 1;
+    bottom = log ? bottom / Math.max(room, 1.001) : bottom - room;
+    top = log ? top * Math.max(room, 1.001) : top + room;
+    const left = 1000 * (low - xLow) / (xHigh - xLow), width = 1000 * (high - low) / (xHigh - xLow);
+    svg.setAttribute("viewBox", [left, 1000 * (1 - up(top)), width, 1000 * (up(top) - up(bottom))].join(" "));
+    plot.dataset.x = low + " " + high;
+    plot.dataset.y = bottom + " " + top;
+    plot.classList.add("ls-zoomed");
+    reset.hidden = false;
+    ticks(low, high, bottom, top);
+  }
+
+  function all() {
+    svg.setAttribute("viewBox", "0 0 1000 1000");
+    plot.dataset.x = whole.x;
+    plot.dataset.y = whole.y;
+    plot.classList.remove("ls-zoomed");
+    reset.hidden = true;
+    for (const old of plot.querySelectorAll(".ls-zoom-tick")) old.remove();
+  }
+
+  function ticks(low, high, bottom, top) {
+    for (const old of plot.querySelectorAll(".ls-zoom-tick")) old.remove();
+    for (const x of steps(low, high, 5)) {
+      const tick = made(plot, "span", "ls-x ls-zoom-tick");
+      tick.textContent = number(x);
+      tick.style.left = 100 * (x - low) / (high - low) + "%";
+    }
+    for (const y of steps(bottom, top, 5)) {
+      const tick = made(plot, "span", "ls-y ls-zoom-tick");
+      const share = log ? Math.log(y / bottom) / Math.log(top / bottom) : (y - bottom) / (top - bottom);
+      tick.textContent = number(y);
+      tick.style.top = 100 * (1 - share) + "%";
+    }
+  }
+
+  svg.addEventListener("pointerdown", (event) => {
+    if (event.pointerType === "touch" || event.button !== 0) return;
+    from = at(event);
+    svg.setPointerCapture(event.pointerId);
+  });
+  svg.addEventListener("pointermove", (event) => {
+    if (from === null) return;
+    const to = at(event);
+    box.hidden = Math.abs(to - from) * svg.clientWidth < 6;
+    box.style.left = 100 * Math.min(from, to) + "%";
+    box.style.width = 100 * Math.abs(to - from) + "%";
+  });
+  svg.addEventListener("pointerup", (event) => {
+    if (from === null) return;
+    const [low, high] = view(), to = at(event), first = Math.min(from, to), last = Math.max(from, to);
+    from = null;
+    box.hidden = true;
+    if ((last - first) * svg.clientWidth >= 6) show(low + first * (high - low), low + last * (high - low));
+  });
+  svg.addEventListener("pointercancel", () => { from = null; box.hidden = true; });
+  svg.addEventListener("dblclick", all);
+  svg.addEventListener("keydown", (event) => {
+    const [low, high] = view(), middle = (low + high) / 2, half = (high - low) / 2;
+    if (event.key === "+" || event.key === "=") show(middle - half / 2, middle + half / 2);
+    if (event.key === "-") show(Math.max(xLow, middle - 2 * half), Math.min(xHigh, middle + 2 * half));
+    if (event.key === "0") all();
+  });
+}
+
+/* Round numbers between two ends, about so many. */
+function steps(low, high, about) {
+  const raw = (high - low) / about, unit = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((one) => one * unit).find((one) => one >= raw);
+  const found = [];
+  for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-9; value += step) found.push(+value.toPrecision(12));
+  return found;
+}
+
+function made(parent, name, kind) {
+  const node = document.createElement(name);
+  node.className = kind;
+  return parent.appendChild(node);
+}
