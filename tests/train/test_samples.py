@@ -19,50 +19,56 @@ pytestmark = pytest.mark.end_to_end
 PROMPTS = 'train.sample_prompts=["Say number 3.", "What is the sea?"]'
 
 
+@pytest.fixture
+def own(ready_run: Callable[..., RunFolder]) -> RunFolder:
+    """A prepared and checked run to train."""
+    return ready_run()
+
+
 def test_every_evaluation_answers_the_same_prompts(
-    ready_run: RunFolder, train: Callable[..., dict[str, Any]]
+    own: RunFolder, train: Callable[..., dict[str, Any]]
 ) -> None:
-    train(ready_run, PROMPTS, "train.eval_steps=4")
-    answers = list(read_lines(ready_run.samples))
-    steps = [record.step for record in read_evals(ready_run.evals)]
+    train(own, PROMPTS, "train.eval_steps=4")
+    answers = list(read_lines(own.samples))
+    steps = [record.step for record in read_evals(own.evals)]
     assert [one["step"] for one in answers] == [step for step in steps for _ in range(2)]
     assert {one["prompt"] for one in answers} == {"Say number 3.", "What is the sea?"}
     assert all(one["num_tokens"] <= 64 for one in answers)
 
 
 def test_answering_prompts_changes_nothing_of_the_training(
-    ready_run: RunFolder, train: Callable[..., dict[str, Any]], tmp_path: Path
+    own: RunFolder, train: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
-    other = RunFolder(Path(shutil.copytree(ready_run.path, tmp_path / "other")))
-    train(ready_run, "train.eval_steps=4")
+    other = RunFolder(Path(shutil.copytree(own.path, tmp_path / "other")))
+    train(own, "train.eval_steps=4")
     train(other, "train.eval_steps=4", PROMPTS)
-    wanted, found = read_steps(ready_run.steps), read_steps(other.steps)
+    wanted, found = read_steps(own.steps), read_steps(other.steps)
     assert [one.loss for one in found] == [one.loss for one in wanted]
     name = "adapter_model.safetensors"
-    assert (other.adapter / name).read_bytes() == (ready_run.adapter / name).read_bytes()
+    assert (other.adapter / name).read_bytes() == (own.adapter / name).read_bytes()
 
 
 def test_the_report_shows_how_the_answers_changed(
-    ready_run: RunFolder, train: Callable[..., dict[str, Any]]
+    own: RunFolder, train: Callable[..., dict[str, Any]]
 ) -> None:
     from lorascope.report.stage import report_run
 
-    train(ready_run, PROMPTS)
-    page = report_run(ready_run).read_text()
+    train(own, PROMPTS)
+    page = report_run(own).read_text()
     assert "How the answers changed" in page and "Say number 3." in page and "base model" in page
 
 
 def test_tensorboard_gets_every_step_and_both_losses(
-    ready_run: RunFolder, train: Callable[..., dict[str, Any]]
+    own: RunFolder, train: Callable[..., dict[str, Any]]
 ) -> None:
-    train(ready_run, "train.trackers=[tensorboard]", "train.eval_steps=4", PROMPTS)
-    log = open_log(ready_run.stage("train") / "tensorboard")
-    steps, evals = read_steps(ready_run.steps), read_evals(ready_run.evals)
+    train(own, "train.trackers=[tensorboard]", "train.eval_steps=4", PROMPTS)
+    log = open_log(own.stage("train") / "tensorboard")
+    steps, evals = read_steps(own.steps), read_evals(own.evals)
     assert log.train.step.tolist() == [one.step for one in steps]
     assert log.train.loss.tolist() == pytest.approx([one.loss for one in steps], rel=1e-6)
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    told = EventAccumulator(str(ready_run.stage("train") / "tensorboard"))
+    told = EventAccumulator(str(own.stage("train") / "tensorboard"))
     told.Reload()
     for name, wanted in (
         ("validation/loss", [one.validation.loss for one in evals if one.validation]),
@@ -75,12 +81,12 @@ def test_tensorboard_gets_every_step_and_both_losses(
 
 @pytest.mark.filterwarnings("ignore")  # wandb's own
 def test_wandb_is_written_offline(
-    ready_run: RunFolder, train: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    own: RunFolder, train: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    train(ready_run, "train.trackers=[wandb]", "train.eval_steps=4")
-    runs = list((ready_run.stage("train") / "wandb").glob("offline-run-*"))
+    train(own, "train.trackers=[wandb]", "train.eval_steps=4")
+    runs = list((own.stage("train") / "wandb").glob("offline-run-*"))
     assert len(runs) == 1
     binary = next(runs[0].glob("*.wandb")).read_bytes()
     assert b"validation/perplexity" in binary and b"train/loss" in binary
@@ -93,7 +99,7 @@ def test_a_tracker_that_is_not_installed_is_refused_by_name(monkeypatch: pytest.
 
 
 def test_a_resumed_training_keeps_each_answer_once(
-    ready_run: RunFolder, train: Callable[..., dict[str, Any]]
+    own: RunFolder, train: Callable[..., dict[str, Any]]
 ) -> None:
     class Stop(Exception):
         pass
@@ -106,9 +112,9 @@ def test_a_resumed_training_keeps_each_answer_once(
         return Judgement(verdict="healthy", reason="")
 
     with pytest.raises(Stop):
-        train(ready_run, PROMPTS, "train.eval_steps=2", judge=judge)
-    train(ready_run, PROMPTS, "train.eval_steps=2", resume=True)
-    answers = list(read_lines(ready_run.samples))
-    steps = [record.step for record in read_evals(ready_run.evals)]
+        train(own, PROMPTS, "train.eval_steps=2", judge=judge)
+    train(own, PROMPTS, "train.eval_steps=2", resume=True)
+    answers = list(read_lines(own.samples))
+    steps = [record.step for record in read_evals(own.evals)]
     assert [one["step"] for one in answers] == [step for step in steps for _ in range(2)]
-    assert json.loads(ready_run.train_summary.read_text())["stopped"] is None
+    assert json.loads(own.train_summary.read_text())["stopped"] is None

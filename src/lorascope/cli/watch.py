@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SHARE = 0.01  # of the time: reading a log may not cost more
 _ROWS_SHOWN = 6
+_LONGEST_NAME = 30
 _CURVE_ROWS = 12
 
 
@@ -151,7 +152,8 @@ def _headline(seen: "Glimpse") -> str:
     if seen.state == "waiting":
         return f"{seen.name}: waiting, {seen.reason}"
     of = f" of {seen.num_steps:,}" if seen.num_steps else ""
-    parts = [f"{seen.name}: step {seen.step:,}{of}"]
+    name = seen.name if len(seen.name) <= _LONGEST_NAME else Path(seen.name).name
+    parts = [f"{name}: step {seen.step:,}{of}"]
     if seen.epoch is not None:
         parts.append(f"epoch {seen.epoch:.2f}")
     if seen.loss is not None:
