@@ -136,10 +136,9 @@ def _not_comparable(a: Side, b: Side) -> str | None:
             "their losses stand side by side, and nothing is concluded from them"
         )
     if a.identity.tokenizer != b.identity.tokenizer:
-        return "they have other tokenizers, so a token is another piece of text: perplexities must not be "
-        "compared"
+        return "their tokenizers differ, so a token is another piece of text: compare no perplexities"
     if a.identity.template != b.identity.template:
-        return "they have other templates, so the same answer stands behind another prompt"
+        return "their templates differ, so the same answer stands behind another prompt"
     if not a.identity.validation or a.identity.validation != b.identity.validation:
         return "their validation rows differ, so a difference says more about the rows than about the models"
     return None

@@ -43,8 +43,10 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
             else f"it is the earliest not shown to be worse than the best, step {best_step:,}"
         )
         return _choice(name, step, why, tied, shown=True)
-    why = f"the lowest evaluation loss is that of step {best_step:,}; no checkpoint of a tied step is "
-    "beside the log"
+    why = (
+        f"the lowest evaluation loss is that of step {best_step:,}; no checkpoint of a tied step is beside the "
+        "log"
+    )
     return _choice(None, best_step, why, tied)
 
 
