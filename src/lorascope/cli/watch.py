@@ -1,5 +1,6 @@
 """`lorascope watch`."""
 
+import os
 import shutil
 import sys
 import time
@@ -15,7 +16,7 @@ from lorascope.errors import RunError
 if TYPE_CHECKING:
     from lorascope.diagnose.glimpse import Glimpse
 
-_SHARE = 0.01  # of the time: reading a log may not cost more
+_SHARE = 0.01 * (os.cpu_count() or 1)  # of one core: looking costs at most 1 % of the machine
 _ROWS_SHOWN = 6
 _LONGEST_NAME = 30
 _CURVE_ROWS = 12
@@ -39,7 +40,7 @@ def watch(
 
     On a terminal one screen that follows its size; in a file or a pipe one line for each evaluation. Ends
     with the training, or with Ctrl-C, which leaves the training alone. Looks less often where a log takes
-    long to read, so that it costs at most 1 % of one core.
+    long to read, so that it costs at most 1 % of the machine.
     """
     from lorascope.diagnose.glimpse import glimpse, is_over
 
@@ -79,7 +80,7 @@ def _follow(path: Path, columns: dict[str, str], every: float, seen: "Glimpse") 
     from lorascope.diagnose.glimpse import is_over
 
     screen = _Screen(seen)
-    with Live(screen, console=Console(), refresh_per_second=4, transient=True) as live:
+    with Live(screen, console=Console(), refresh_per_second=4, screen=True) as live:
         while not is_over(screen.seen):
             screen.seen = _look_again(path, columns, every, screen.seen)
             live.refresh()
@@ -111,7 +112,7 @@ def screen_lines(seen: "Glimpse", width: int, height: int, *, colour: bool) -> l
     """
     from lorascope.cli.curves import curve_lines
 
-    lines = [_headline(seen), _verdict(seen)]
+    lines = [*_wrapped(_headline(seen), width), *_wrapped(_verdict(seen), width)]
     table = _table(seen, width)
     room = height - len(lines) - len(table) - 7
     curves = [
@@ -146,6 +147,12 @@ def _thinned(points: Any) -> Any:
         return points
     whole = np.array(points[: len(points) // width * width]).reshape(-1, width, 2)
     return np.stack([whole[:, -1, 0], np.median(whole[:, :, 1], axis=1)], axis=1).tolist()
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _headline(seen: "Glimpse") -> str:

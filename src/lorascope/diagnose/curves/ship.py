@@ -44,8 +44,8 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
         )
         return _choice(name, step, why, tied, shown=True)
     why = (
-        f"the lowest evaluation loss is that of step {best_step:,}; no checkpoint of a tied step is beside the "
-        "log"
+        f"the lowest evaluation loss is that of step {best_step:,}; no checkpoint of a tied step is beside "
+        "the log"
     )
     return _choice(None, best_step, why, tied)
 
