@@ -130,9 +130,8 @@ def screen_lines(seen: "Glimpse", width: int, height: int, *, colour: bool) -> l
             f"loss by step: {legend}",
             *curve_lines(drawn, width=min(width, 110), height=min(room, _CURVE_ROWS), colour=colour),
         ]
-    return [
-        line if len(line) <= width or "\x1b" in line else line[:width] for line in (*lines, *table, *drawing)
-    ]
+    shown = [*lines, *table, *drawing][:height]
+    return [line if len(line) <= width or "\x1b" in line else line[:width] for line in shown]
 
 
 _MOST_POINTS = 300
