@@ -4,6 +4,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.rows.gates import need_both
 from lorascope.errors import command
+from lorascope.metrics.in_words import like_choosing
 
 RULE = "healthy_decline"
 
@@ -43,9 +44,16 @@ def decline(evidence: Evidence) -> Outcome:
             "probe_change": trained.estimate,
             "num_rows": change.num,
             "sentence": f"Validation {before:.3f} -> {after:.3f}: {change.estimate:+.3f} nats per token "
-            f"(95 % interval {change.low:+.3f} to {change.high:+.3f}); train probe {trained.estimate:+.3f}.",
+            f"(95 % interval {change.low:+.3f} to {change.high:+.3f}); train probe {trained.estimate:+.3f}. "
+            f"{_in_words(before, after, evidence.evals[-1].vocabulary_size)}",
         },
         how_sure=f"paired over {change.num:,} rows; says nothing about another seed",
         action=f"measure it exactly: {command('eval', evidence.run)}",
         would_change="rows that are in both splits, which would make the fall mean less",
     )
+
+
+def _in_words(before: float, after: float, vocabulary_size: int | None) -> str:
+    """What the fall means for the next token."""
+    first, last = (like_choosing(loss, vocabulary_size) for loss in (before, after))
+    return f"The next token was {first}, and is {last}."
