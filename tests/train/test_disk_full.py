@@ -80,7 +80,7 @@ def refuse_stopped_badly(run: RunFolder, child: Child, code: int, reason: str) -
     assert code in (0, 1), child.words
     if code:
         assert "cannot be written: " in child.words and reason in child.words, child.words
-        assert "free space or choose another --out; nothing that was there before has changed" in child.words
+        assert "free space and go on (train: --resume), or choose another --out; nothing" in child.words
     assert "Traceback" not in child.words
     return refuse_unsound(run, at_least=child.acknowledged)
 

@@ -74,6 +74,16 @@ def test_a_training_that_died_again_and_again_resumes_to_the_same_bytes(
     assert outcome(run) == outcome(straight)
 
 
+def test_settings_that_decide_no_number_may_change_on_the_way(
+    ready_run: Any, train: Any, straight: RunFolder, outcome: Any, make_recorder: Any
+) -> None:
+    run = ready_run()
+    with pytest.raises(Unplugged):
+        train(run, observer=make_recorder(stop_after(6)))
+    train(run, "train.keep_checkpoints=1", "train.save_steps=3", "train.stop_on=[diverging]", resume=True)
+    assert outcome(run) == outcome(straight)
+
+
 def test_a_training_that_died_in_an_evaluation_resumes_to_the_same_bytes(
     ready_run: Any, train: Any, straight: RunFolder, outcome: Any, make_recorder: Any
 ) -> None:

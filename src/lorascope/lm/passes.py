@@ -18,6 +18,7 @@ from lorascope.engine.token_loss import token_nll
 from lorascope.lm.batches import Batch, collate, rows_within
 from lorascope.lm.fused import fuse_layers, part_layers
 from lorascope.lm.packed import CannotPack, PackedModel, build_packed, drops_values, unwrapped
+from lorascope.lm.rope import rope_by_length
 from lorascope.run.dataset import IGNORE, Example
 
 Route = Literal["auto", "padded"]
@@ -114,6 +115,13 @@ def how_it_runs(model: Any) -> str:
 
 
 def _settled(model: Any, examples: Sequence[Example], pad_id: int) -> Settled:
+    by_length = rope_by_length(model)
+    if by_length is not None:
+        return Settled(
+            None,
+            "each example alone, because the model's rotary positions depend on the longest text of a pass "
+            f"({by_length})",
+        )
     few = sorted((one for one in examples if one.num_target_tokens), key=lambda one: one.num_tokens)[
         :_CHECKED
     ]
@@ -179,6 +187,7 @@ def passes(
         Losses of each pass; every example is in one of them. Backpropagate before asking for the next.
     """
     found = divide(model, examples, pad_id=pad_id, route=route)
+    most = 1 if rope_by_length(model) is not None else most
     lengths = [examples[place].num_tokens for place in found.apart]
     for group in rows_within(lengths, row_tokens=row_tokens, most=most):
         places = [found.apart[number] for number in group]

@@ -15,6 +15,7 @@ from torch import Tensor
 from lorascope.engine.packing import PackedRow
 from lorascope.lm.batches import collate
 from lorascope.lm.passes import Route, divide, rows_of, settle, target_logits
+from lorascope.lm.rope import rope_by_length
 from lorascope.run.dataset import IGNORE, Example
 
 _ROW_TOKENS = 4096
@@ -81,7 +82,9 @@ def lay_out(
     scorable = [examples[place] for place in places]
     found = divide(model, scorable, pad_id=pad_id, route=route)
     pieces = [piece for place in found.apart for piece in _cut(scorable[place], places[place], most)]
-    passes = [_padded(group) for group in _groups(pieces, most)]
+    alone = rope_by_length(model) is not None
+    groups = [[piece] for piece in pieces] if alone else _groups(pieces, most)
+    passes = [_padded(group) for group in groups]
     together = [places[place] for place in found.together]
     rows = rows_of([examples[place] for place in together], row_tokens=_ROW_TOKENS, share=True)
     return passes + [_packed(row, together, examples) for row in rows]

@@ -301,7 +301,8 @@ def disk_errors(target: Path, *, only: Container[int] | None = None) -> Iterator
                 f'"{target}" cannot be written: {said}',
                 where=str(target),
                 why="the disk is full or read-only, the permission is missing, or a file stands in the way",
-                fix="free space or choose another --out; nothing that was there before has changed",
+                fix="free space and go on (train: --resume), or choose another --out; nothing that was there "
+                "before has changed",
             )
         ) from error
 

@@ -172,7 +172,7 @@ def load_checkpoint(
     if problem:
         raise _damaged(path, problem)
     state = _read_state(path)
-    changes = changed(state.settings, settings)
+    changes = [one for one in changed(state.settings, settings) if one.split(" was ")[0] not in _FREE]
     if changes:
         raise _foreign(path, f"not what it was started with: {'; '.join(changes)}")
     stored = load_file(path / _ADAPTER)
@@ -224,6 +224,12 @@ def _by_tensor(
     if len(stepped) > 1 or any(len(kind) > 1 for kind in kinds.values()):
         raise _foreign(path, "its optimizer lacks a part of some tensors")
     return entries
+
+
+_FREE = {
+    f"train.{name}" for name in ("keep_checkpoints", "save_steps", "trackers", "sample_prompts", "stop_on")
+}
+"""Settings that decide nothing of what a step computes: a resumed training may have others."""
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any], lead: str = "") -> list[str]:
