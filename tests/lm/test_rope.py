@@ -1,64 +1,44 @@
 """Models whose rotary positions depend on the longest text of a pass run each example alone."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from lorascope.lm.adapter import attach_adapter
 from lorascope.lm.passes import how_it_runs, passes
 from lorascope.lm.rope import rope_by_length
 from lorascope.lm.target_logits import lay_out
 from lorascope.run.dataset import IGNORE, Example
+
+from .small_models import SMALL, model_of
 
 LENGTHS = (30, 40, 35, 50, 120)
 ORIGINAL = 80  # the last example is longer: in one pass it would turn the positions of all others
 
 
 def longrope() -> Any:
-    from transformers import Phi3Config, Phi3ForCausalLM
-
-    torch.manual_seed(1)
-    config = Phi3Config(
-        vocab_size=300,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        original_max_position_embeddings=ORIGINAL,
-        pad_token_id=0,
-        rope_parameters={
+    config = {
+        **SMALL,
+        "hidden_size": 64,
+        "head_dim": 16,
+        "max_position_embeddings": 512,
+        "original_max_position_embeddings": ORIGINAL,
+        "rope_parameters": {
             "rope_type": "longrope",
             "rope_theta": 10000.0,
             "short_factor": [1.0] * 8,
             "long_factor": [1.0 + 3 * number for number in range(8)],
             "original_max_position_embeddings": ORIGINAL,
         },
-    )
-    base = Phi3ForCausalLM(config)
-    for parameter in base.parameters():
-        if parameter.dim() > 1:
-            parameter.data.mul_(4)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = attach_adapter(
-            base, rank=4, alpha=8, dropout=0.0, target_modules=["qkv_proj", "down_proj"], seed=0
-        )
-    generator = torch.Generator().manual_seed(2)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            parameter.data.normal_(0, 0.05, generator=generator)
-    return model
+    }
+    return model_of("phi3", config, ["qkv_proj", "down_proj"])
 
 
 def examples() -> list[Example]:
     draw, made = np.random.default_rng(0), []
     for number, length in enumerate(LENGTHS):
-        ids = draw.integers(1, 300, length)
+        ids = draw.integers(1, SMALL["vocab_size"], length)
         labels = ids.copy()
         labels[: length // 2] = IGNORE
         made.append(Example(example_id=str(number), input_ids=ids, labels=labels))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lorascope.cli.options import JsonOption
+from lorascope.cli.options import ColumnOption, JsonOption, columns_of
 from lorascope.errors import ConfigError, command, explain, nearest
 
 _METRICS_SHOWN = 3
@@ -29,14 +29,7 @@ def diagnose(
             help="Exit status 1 at a finding of this severity or worse.", metavar="info|warn|critical"
         ),
     ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Name a column of a log instead of guessing it, as in --column loss=train/nll; may be "
-            "repeated.",
-            metavar="QUANTITY=NAME",
-        ),
-    ] = None,
+    column: ColumnOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read a training's signals: one verdict, findings with their evidence, and the next step.
@@ -75,24 +68,6 @@ def _show_beside(told: dict[str, Any], *, as_json: bool) -> None:
         return
     for line in beside_lines(told):
         typer.echo(line)
-
-
-def columns_of(words: list[str]) -> dict[str, str]:
-    """The columns that were named on the command line."""
-    columns: dict[str, str] = {}
-    for word in words:
-        quantity, equals, name = word.partition("=")
-        if not equals or not quantity or not name:
-            raise ConfigError(
-                explain(
-                    f'--column: "{word}" names no column',
-                    where="the command line",
-                    why="it has the form QUANTITY=NAME",
-                    fix="write, for example, --column loss=train/nll",
-                )
-            )
-        columns[quantity] = name
-    return columns
 
 
 def lines_of(report: dict[str, Any], run: str) -> list[str]:

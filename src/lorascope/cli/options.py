@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from lorascope.errors import ConfigError, explain
+
 RunArgument = Annotated[Path, typer.Argument(help="A run folder, as in runs/first.", metavar="RUN")]
 SetOption = Annotated[
     list[str],
@@ -22,3 +24,29 @@ AdapterOption = Annotated[
         "--adapter", help="last, best, or a folder or Hub id with an adapter.", metavar="last|best|PATH"
     ),
 ]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        help="Name a column of a log instead of guessing it, as in --column loss=train/nll; may be repeated.",
+        metavar="QUANTITY=NAME",
+    ),
+]
+
+
+def columns_of(words: list[str]) -> dict[str, str]:
+    """The columns that were named on the command line."""
+    columns: dict[str, str] = {}
+    for word in words:
+        quantity, equals, name = word.partition("=")
+        if not equals or not quantity or not name:
+            raise ConfigError(
+                explain(
+                    f'--column: "{word}" names no column',
+                    where="the command line",
+                    why="it has the form QUANTITY=NAME",
+                    fix="write, for example, --column loss=train/nll",
+                )
+            )
+        columns[quantity] = name
+    return columns

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lorascope.cli.diagnose import columns_of
 from lorascope.cli.display import duration
+from lorascope.cli.options import ColumnOption, columns_of
 from lorascope.errors import RunError
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ def watch(
     ],
     every: Annotated[float, typer.Option(help="Seconds between looks.", min=0.1)] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Look once and stop.")] = False,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(help="Name a column of a log, as for diagnose.", metavar="QUANTITY=NAME"),
-    ] = None,
+    column: ColumnOption = None,
 ) -> None:
     """Follow a training from another terminal: curves, verdict, speed and time left.
 
@@ -49,14 +46,14 @@ def watch(
     if sys.stdout.isatty() and not once:
         _follow(path, columns, every, seen)
         return
-    shown: set[tuple[int, str]] = set()
+    before = None
     while True:
-        _plain(seen, shown)
+        _plain(seen, before)
         if once or is_over(seen):
             for line in _ending(seen):
                 typer.echo(line)
             return
-        seen = _look_again(path, columns, every, seen)
+        before, seen = seen, _look_again(path, columns, every, seen)
 
 
 def _look_again(path: Path, columns: dict[str, str], every: float, before: "Glimpse") -> "Glimpse":
@@ -120,7 +117,7 @@ def screen_lines(seen: "Glimpse", width: int, height: int, *, colour: bool) -> l
         ("p", [(one.step, one.probe) for one in seen.moments if one.probe is not None]),
         ("v", [(one.step, one.validation) for one in seen.moments if one.validation is not None]),
     ]
-    drawn = [(letter, _thinned(points)) for letter, points in curves if len(points) > 1]
+    drawn = [(letter, points) for letter, points in curves if len(points) > 1]
     drawing: list[str] = []
     if drawn and room >= 4:
         names = {"t": "training steps", "p": "train probe", "v": "validation"}
@@ -132,20 +129,6 @@ def screen_lines(seen: "Glimpse", width: int, height: int, *, colour: bool) -> l
         ]
     shown = [*lines, *table, *drawing][:height]
     return [line if len(line) <= width or "\x1b" in line else line[:width] for line in shown]
-
-
-_MOST_POINTS = 300
-
-
-def _thinned(points: Any) -> Any:
-    """Medians of neighbours, so that single steps do not fill the drawing."""
-    import numpy as np
-
-    width = len(points) // _MOST_POINTS
-    if width < 2:
-        return points
-    whole = np.array(points[: len(points) // width * width]).reshape(-1, width, 2)
-    return np.stack([whole[:, -1, 0], np.median(whole[:, :, 1], axis=1)], axis=1).tolist()
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -196,23 +179,22 @@ def _table(seen: "Glimpse", width: int) -> list[str]:
     return ["", *(f"{step:>9}  {probe:<22}  {validation}".rstrip() for step, probe, validation in rows)]
 
 
-def _plain(seen: "Glimpse", shown: set[tuple[int, str]]) -> None:
-    """One line for each evaluation that was not shown yet, and one where the verdict changed."""
+def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
+    """One line for each evaluation that was not seen before, and one where the verdict changed."""
     from lorascope.cli.display import loss_and_perplexity
 
+    known = {one.step for one in before.moments} if before is not None else set()
     for one in seen.moments:
-        if (one.step, "evaluation") in shown:
+        if one.step in known:
             continue
-        shown.add((one.step, "evaluation"))
         told = [
             f"{name} {loss_and_perplexity(loss)}"
             for name, loss in (("train probe", one.probe), ("validation", one.validation))
             if loss is not None
         ]
         typer.echo(f"step {one.step:,}: {', '.join(told)}")
-    if seen.state != "waiting" and (0, seen.verdict) not in shown:
-        shown.difference_update({one for one in shown if one[0] == 0 and one[1] != "evaluation"})
-        shown.add((0, seen.verdict))
+    told_before = None if before is None or before.state == "waiting" else before.verdict
+    if seen.state != "waiting" and seen.verdict != told_before:
         typer.echo(f"step {seen.step:,}: {_verdict(seen)}")
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from lorascope.diagnose.curves.logged import logged_curve
+from lorascope.diagnose.curves.logged import HIGHEST_NATS, logged_curve
 from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.steps.local import medians_of_neighbours
 from lorascope.metrics.likelihood import perplexity
 from lorascope.metrics.uncertainty import MIN_CLUSTERS, paired_ratio_difference
 
 Json = dict[str, Any]
-_HIGHEST_NATS = 15.0  # 3 million equally likely tokens: no vocabulary is that large
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def _row(side: Side) -> Json:
         "best_step": best_step,
         "best_loss": best,
         "last_loss": last,
-        "perplexity": perplexity(last) if last is not None and last < _HIGHEST_NATS else None,
+        "perplexity": perplexity(last) if last is not None and last < HIGHEST_NATS else None,
         "bits_per_byte": _bits_per_byte(side),
         "learning_rate": evidence.learning_rate,
         "num_evaluations": report["num_evaluations"],
@@ -183,16 +183,7 @@ def _curves(side: Side) -> Json:
     steps, losses = evidence.steps.step, evidence.steps.loss
     usable = np.isfinite(losses)
     steps, losses = steps[usable], losses[usable]
-    width = max(1, len(losses) // _MOST_POINTS)
-    whole = len(losses) // width * width
-    train = [
-        [float(step), float(loss)]
-        for step, loss in zip(
-            steps[:whole].reshape(-1, width)[:, -1],
-            np.median(losses[:whole].reshape(-1, width), axis=1),
-            strict=True,
-        )
-    ]
+    train = medians_of_neighbours(steps, losses, _MOST_POINTS).tolist()
     series, curve = evidence.validation, logged_curve(evidence)
     if series is not None:
         validation = [[float(step), series.loss(index)] for index, step in enumerate(series.steps)]

@@ -96,6 +96,11 @@ class Evidence:
             return int(self.log.last_step)
         return int(max([0, *self.steps.step[-1:], *(one.step for one in self.evals)]))
 
+    @property
+    def step_word(self) -> str:
+        """What the steps count, in messages: a log without step numbers has rows."""
+        return "step" if self.log is None else self.log.step_word
+
     @cached_property
     def learning_rate(self) -> float | None:
         """The peak learning rate used so far; None where none is known."""
@@ -111,8 +116,12 @@ class Evidence:
     @cached_property
     def losses(self) -> np.ndarray:
         """The finite, positive losses of the training points from the end of warmup on."""
-        loss = self.steps.loss[self.warmed_up :]
-        return np.asarray(loss[np.isfinite(loss) & (loss > 0)])
+        return _likelihoods(self.steps.loss[self.warmed_up :])
+
+    @cached_property
+    def losses_with_warmup(self) -> np.ndarray:
+        """The same of all training points."""
+        return _likelihoods(self.steps.loss)
 
     def annealed(self, since: float) -> bool:
         """Whether the learning rate was mostly below a tenth of its peak after a step."""
@@ -144,3 +153,7 @@ class Evidence:
         if self.log is None:
             return command("check", self.run, "--show", 3)
         return "decode a batch with its labels: lorascope check DATASET --base MODEL --show 3"
+
+
+def _likelihoods(loss: np.ndarray) -> np.ndarray:
+    return np.asarray(loss[np.isfinite(loss) & (loss > 0)])

@@ -15,10 +15,11 @@ from lorascope.diagnose.log_evidence import log_evidence
 from lorascope.diagnose.logs import open_log
 from lorascope.diagnose.run_evidence import read_evidence
 from lorascope.diagnose.stage import diagnose
-from lorascope.errors import RunError
+from lorascope.diagnose.steps.local import medians_of_neighbours
 from lorascope.run.folder import RunFolder, is_run
 
 _LATELY = 20
+_MOST_POINTS = 300  # of the training curve: single steps would fill the drawing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Glimpse:
         usual_tokens_per_s: Median over all steps before.
         seconds_left: Of training, evaluations included at their share so far.
         moments: Every evaluation.
-        train: Step and loss of the training points.
+        train: Step and loss of the training points, neighbours joined where there are many, [points, 2].
     """
 
     name: str
@@ -163,7 +164,7 @@ def _told(
         reason=report["verdict_reason"],
         health=report["health"]["score"],
         moments=moments,
-        train=np.stack([steps.step[known], steps.loss[known]], axis=1),
+        train=medians_of_neighbours(steps.step[known], steps.loss[known], _MOST_POINTS),
         **speed,
     )
 
@@ -206,8 +207,3 @@ def _evaluating(evidence: Evidence) -> float:
 def is_over(seen: Glimpse) -> bool:
     """Whether nothing more will come."""
     return seen.state in ("finished", "failed")
-
-
-def why_not_yet(error: RunError) -> str:
-    """First line of why a log could not be read this time: it may be in the middle of being written."""
-    return str(error).splitlines()[0]

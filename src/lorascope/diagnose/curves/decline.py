@@ -27,7 +27,7 @@ def logged_decline(evidence: Evidence) -> Outcome:
     if not shown and not (len(curve) >= _ALL_FALL and curve.all_fall()):
         return None
     before, after = float(curve.loss_E[0]), float(curve.loss_E[-1])
-    word = evidence.log.step_word if evidence.log is not None else "step"
+    word = evidence.step_word
     return Finding(
         rule=RULE,
         severity="info",

@@ -116,7 +116,7 @@ def _by_training(evidence: Evidence, missing: NotRun) -> Outcome:
 def _finding(
     evidence: Evidence, curve: LoggedCurve, gain: float, trained: tuple[float, float] | None
 ) -> Finding:
-    word = evidence.log.step_word if evidence.log is not None else "step"
+    word = evidence.step_word
     end = int(curve.step_E[-1])
     also = f"; the training loss by {trained[0]:.1%}" if trained is not None else ""
     planned = evidence.log.facts.max_steps if evidence.log is not None else None

@@ -7,6 +7,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import NotRun
+from lorascope.diagnose.steps.gates import need_likelihood
 from lorascope.metrics.in_words import like_choosing
 
 MIN_EVALS = 4
@@ -20,7 +21,8 @@ DEVIATIONS = 2.5
 
 _MAD_TO_SD = 1.4826  # of normal noise
 _LATE, _VISIBLE = 0.75, 0.01
-_HIGHEST_NATS = 15.0  # 3 million equally likely tokens: no vocabulary is that large
+HIGHEST_NATS = 15.0
+"""3 million equally likely tokens: no vocabulary is that large, so a higher loss is no nats per token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +98,9 @@ def need_curve(rule: str, evidence: Evidence, least: int = MIN_EVALS) -> NotRun 
     Returns:
         The curve, or why the rule cannot be run.
     """
-    if evidence.log is not None and evidence.log.is_rl:
-        return NotRun(rule=rule, reason="rewards are logged: the loss of such a training is no likelihood")
+    refused = need_likelihood(rule, evidence)
+    if refused is not None:
+        return refused
     curve = logged_curve(evidence)
     if curve is None:
         return NotRun(rule=rule, reason="no evaluation loss is logged")
@@ -126,4 +129,4 @@ def train_change(evidence: Evidence, curve: LoggedCurve, start: int, end: int) -
 
 def in_words(loss: float) -> str:
     """A loss with its perplexity in words; alone where it is too high to be nats per token."""
-    return f"{loss:.4g} ({like_choosing(loss)})" if loss < _HIGHEST_NATS else f"{loss:.4g}"
+    return f"{loss:.4g} ({like_choosing(loss)})" if loss < HIGHEST_NATS else f"{loss:.4g}"

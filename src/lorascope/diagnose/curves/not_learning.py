@@ -38,7 +38,7 @@ def logged_not_learning(evidence: Evidence) -> Outcome:
         return NotRun(rule=RULE, reason=reason)
     if evaluated is not None and len(evaluated) > 1 and evaluated.rise(0, len(evaluated) - 1) < -LEAST_FALL:
         return None
-    if fell_at_once(evidence, curve):
+    if _fell_at_once(evidence, curve):
         return None
     return Finding(
         rule=RULE,
@@ -61,8 +61,8 @@ def logged_not_learning(evidence: Evidence) -> Outcome:
     )
 
 
-def fell_at_once(evidence: Evidence, curve: Fall) -> bool:
+def _fell_at_once(evidence: Evidence, curve: Fall) -> bool:
     """Whether the very first loss stands out above where the curve ended."""
-    every = evidence.steps.loss[np.isfinite(evidence.steps.loss) & (evidence.steps.loss > 0)]
+    every = evidence.losses_with_warmup
     height = math.log(every[0] / curve.last)
     return height > max(LEAST_FALL, _OPENING_DEVIATIONS * noise(np.log(every)))

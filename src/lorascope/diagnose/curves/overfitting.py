@@ -37,7 +37,7 @@ def logged_overfitting(evidence: Evidence) -> Outcome:
 def _finding(evidence: Evidence, curve: LoggedCurve, best: int, trained: float) -> Finding:
     low, high = float(curve.loss_E[best]), float(curve.loss_E[-1])
     share, step, end = high / low - 1, int(curve.step_E[best]), int(curve.step_E[-1])
-    word = evidence.log.step_word if evidence.log is not None else "step"
+    word = evidence.step_word
     severity: Severity = "info" if share < _WARN else "warn" if share <= _CRITICAL else "critical"
     return Finding(
         rule=RULE,

@@ -1,12 +1,11 @@
 """An evaluation loss that has stopped moving, as logged."""
 
-import math
-
 import numpy as np
 
 from lorascope.diagnose.curves.logged import LoggedCurve, need_curve
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
+from lorascope.diagnose.steps.fall import noise
 
 RULE = "plateau"
 MARGIN = 0.015
@@ -16,7 +15,6 @@ _WINDOW = 0.40
 _LEAST = 3
 _NO_BEST = 0.20
 _Z90 = 1.645
-_MAD_TO_SD = 1.4826  # of normal noise
 
 
 def logged_plateau(evidence: Evidence) -> Outcome:
@@ -38,14 +36,14 @@ def logged_plateau(evidence: Evidence) -> Outcome:
     tail = curve.loss_E[start:]
     if (np.abs(tail / tail[-1] - 1) > MARGIN).any():
         return None
-    noise = _MAD_TO_SD * float(np.median(np.abs(np.diff(np.log(tail))))) / math.sqrt(2)
-    if noise > MARGIN / _Z90:
-        return NotRun(rule=RULE, reason=f"a noise of {noise:.1%} cannot tell flat from slowly moving")
+    spread = noise(np.log(tail))
+    if spread > MARGIN / _Z90:
+        return NotRun(rule=RULE, reason=f"a noise of {spread:.1%} cannot tell flat from slowly moving")
     end = float(curve.step_E[-1])
     if curve.step_E[curve.best()] > (1 - _NO_BEST) * end and curve.rise(0, len(curve) - 1) < -0.01:
         return None
     since = int(curve.step_E[start])
-    word = evidence.log.step_word if evidence.log is not None else "step"
+    word = evidence.step_word
     return Finding(
         rule=RULE,
         severity="info",
@@ -62,7 +60,7 @@ def logged_plateau(evidence: Evidence) -> Outcome:
             f"{tail.max():.4g}, and the best of all was reached at {word} "
             f"{int(curve.step_E[curve.best()]):,}.",
         },
-        how_sure=f"noise of {noise:.2%} between neighbours; from the curve alone",
+        how_sure=f"noise of {spread:.2%} between neighbours; from the curve alone",
         action="stop here and measure it, or start again with a higher learning rate",
         would_change="a new best by more than the noise",
     )

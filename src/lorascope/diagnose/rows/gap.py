@@ -43,10 +43,7 @@ def gap(evidence: Evidence) -> Outcome:
         severity="info",
         title=f"validation perplexity is {ratio.estimate:.2f}x that of training rows",
         evidence={
-            "ratio": ratio.estimate,
-            "ratio_low": ratio.low,
-            "ratio_high": ratio.high,
-            "base_ratio": base.estimate if base is not None else None,
+            **_numbers(ratio, base),
             "num_rows": validation.num_rows,
             "sentence": f"exp(loss of validation - loss of the train probe) = {ratio.estimate:.3f} (95 % "
             "interval "
@@ -73,10 +70,7 @@ def _easier(evidence: Evidence, ratio: Interval, base: Interval | None) -> Findi
         severity="info",
         title=f"validation is easier than training: {ratio.estimate:.2f}x its perplexity",
         evidence={
-            "ratio": ratio.estimate,
-            "ratio_low": ratio.low,
-            "ratio_high": ratio.high,
-            "base_ratio": base.estimate if base is not None else None,
+            **_numbers(ratio, base),
             "sentence": f"exp(loss of validation - loss of the train probe) = {ratio.estimate:.3f} (95 % "
             "interval "
             f"{ratio.low:.3f} to {ratio.high:.3f}): {cause}.",
@@ -87,6 +81,15 @@ def _easier(evidence: Evidence, ratio: Interval, base: Interval | None) -> Findi
         action=f"investigate: {evidence.look_at_data()}",
         would_change="another draw of the validation split",
     )
+
+
+def _numbers(ratio: Interval, base: Interval | None) -> dict[str, float | None]:
+    return {
+        "ratio": ratio.estimate,
+        "ratio_low": ratio.low,
+        "ratio_high": ratio.high,
+        "base_ratio": base.estimate if base is not None else None,
+    }
 
 
 def _base_gap(validation: Series, probe: Series) -> Interval | None:

@@ -5,6 +5,7 @@ import numpy as np
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 from lorascope.diagnose.rows.gates import need_rows
+from lorascope.diagnose.series import Series
 from lorascope.errors import command
 from lorascope.metrics.likelihood import perplexity
 from lorascope.metrics.uncertainty import independent_difference, ratio_interval
@@ -47,6 +48,10 @@ def leak_price(evidence: Evidence) -> Outcome:
     if leaked_N.sum() < _LEAST_ROWS or clean_N.sum() < 2 * _LEAST_ROWS or validation.steps[0] != 0:
         reason = f"{leaked_N.sum()} leaked and {clean_N.sum()} clean rows are scored, 10 and 20 are needed"
         return NotRun(rule=RULE, reason=reason)
+    return _finding(evidence, validation, leaked_N, clean_N)
+
+
+def _finding(evidence: Evidence, validation: Series, leaked_N: np.ndarray, clean_N: np.ndarray) -> Finding:
     tokens_N, now_N = validation.num_tokens_N, validation.nll_EN[-1]
     clean, leaked = (ratio_interval(now_N[one], tokens_N[one]) for one in (clean_N, leaked_N))
     price = independent_difference(leaked, clean)

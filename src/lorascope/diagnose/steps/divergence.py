@@ -6,7 +6,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, Outcome
-from lorascope.diagnose.steps.fall import noise
+from lorascope.diagnose.steps.fall import median_difference_stderr, noise
 from lorascope.diagnose.steps.gates import need_points
 
 RULE = "diverging"
@@ -38,13 +38,8 @@ def divergence(evidence: Evidence) -> Outcome:
     logs = np.log(evidence.losses)
     if len(logs) >= _RECENT + _BEFORE and (found := _lately(evidence, logs)):
         return found
-    return _never_back(evidence, _all_logs(evidence))
-
-
-def _all_logs(evidence: Evidence) -> np.ndarray:
-    """Log losses with those of warmup: a rate that is too high often shows before its peak."""
-    loss = evidence.steps.loss
-    return np.asarray(np.log(loss[np.isfinite(loss) & (loss > 0)]))
+    # With warmup: a rate that is too high often shows before its peak.
+    return _never_back(evidence, np.log(evidence.losses_with_warmup))
 
 
 def _lately(evidence: Evidence, logs: np.ndarray) -> Finding | None:
@@ -75,7 +70,7 @@ def _never_back(evidence: Evidence, logs: np.ndarray) -> Finding | None:
     starts = range(0, len(logs) - 2 * width + 1, max(1, width // 3))
     best = min((float(np.median(logs[start : start + width])) for start in starts), default=recent)
     by_opening = recent - opening > max(math.log(_ABOVE_OPENING), _DEVIATIONS * spread)
-    stderr = 1.2533 * spread * math.sqrt(2 / width)
+    stderr = median_difference_stderr(spread, width)
     by_stretch = recent - best > max(math.log(_ABOVE_BEST), _DEVIATIONS * stderr)
     if not by_opening and not by_stretch:
         return None

@@ -45,8 +45,13 @@ def fall(losses: np.ndarray) -> Fall:
     """
     tenth = len(losses) // 10
     first, last = float(np.median(losses[:tenth])), float(np.median(losses[-tenth:]))
-    chance = 2 * _MEDIAN_TO_MEAN * noise(np.log(losses)) * math.sqrt(2 / tenth)
+    chance = 2 * median_difference_stderr(noise(np.log(losses)), tenth)
     return Fall(first=first, last=last, share=1 - last / first, by_chance=chance, num=len(losses))
+
+
+def median_difference_stderr(spread: float, num: int) -> float:
+    """Standard error of the difference of two medians of `num` points each, of normal noise."""
+    return _MEDIAN_TO_MEAN * spread * math.sqrt(2 / num)
 
 
 def noise(logs: np.ndarray) -> float:

@@ -32,6 +32,23 @@ def past_spread(values: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]
     return centre, np.maximum(_MAD_TO_SD * spread, 1e-9)
 
 
+def medians_of_neighbours(step: np.ndarray, loss: np.ndarray, most: int) -> np.ndarray:
+    """A curve to draw: blocks of neighbours by their median, at the last step of each.
+
+    Args:
+        step: Of each point, [P].
+        loss: Finite, [P].
+        most: Points from which on neighbours are joined; fewer than twice as many come back.
+
+    Returns:
+        Step and loss of each whole block, [blocks, 2].
+    """
+    width = max(1, len(loss) // most)
+    whole = len(loss) // width * width
+    ends = step[:whole].reshape(-1, width)[:, -1]
+    return np.stack([ends, np.median(loss[:whole].reshape(-1, width), axis=1)], axis=1)
+
+
 def _before(values: np.ndarray) -> np.ndarray:
     """Each point's predecessor, the first one's own."""
     return np.concatenate([values[:1], values[:-1]])

@@ -84,7 +84,7 @@ def _logged(evidence: Evidence, broken: np.ndarray, what: str, severity: Severit
     num, first = int(broken.sum()), int(np.argmax(broken))
     curve = evidence.steps if len(broken) == len(evidence.steps) else evidence.log.evals  # type: ignore[union-attr]
     step = int(curve.step[first])
-    word = evidence.log.step_word if evidence.log is not None else "step"
+    word = evidence.step_word
     return Finding(
         rule=RULE,
         severity=severity,

@@ -7,7 +7,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
-from lorascope.diagnose.steps.fall import noise
+from lorascope.diagnose.steps.fall import median_difference_stderr, noise
 from lorascope.diagnose.steps.gates import need_points
 
 RULE = "staircase"
@@ -76,8 +76,8 @@ def _stderr(drops: np.ndarray, epochs: list[np.ndarray]) -> float:
     seen = float(drops.std(ddof=1)) / math.sqrt(len(drops))
     if len(drops) >= _MANY:
         return seen
-    height = 1.2533 * noise(np.concatenate(epochs)) / math.sqrt(max(2, min(len(one) for one in epochs) // 3))
-    return max(seen, height * math.sqrt(2 / len(drops)))
+    third = max(2, min(len(one) for one in epochs) // 3)
+    return max(seen, median_difference_stderr(noise(np.concatenate(epochs)), third * len(drops)))
 
 
 def _ends(epoch: np.ndarray) -> tuple[float, float]:
