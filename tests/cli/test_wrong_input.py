@@ -394,7 +394,7 @@ def test_an_interruption_is_status_130_and_no_traceback(
 
     monkeypatch.setattr(stage, "examine", interrupted)
     ended = call("check", "runs/first")
-    assert ended.code == 130
+    assert (ended.code, ended.err.splitlines()[-1]) == (130, "interrupted")
     assert "Traceback" not in ended.err
     assert not (work / "runs" / "first" / "check").exists()
 

@@ -105,6 +105,13 @@ def test_an_unknown_target_module_is_refused_with_the_near_name(gpt2_folder: Pat
         resolve_target_modules(["c_atn"], load_base(str(gpt2_folder)), "gpt2")
 
 
+def test_the_head_is_no_target_and_is_called_what_it_is(gpt2_folder: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r'"lm_head" is the head(.|\n)*frozen head(.|\n)*c_attn, c_fc, c_proj'
+    ):
+        resolve_target_modules(["c_attn", "lm_head"], load_base(str(gpt2_folder)), "gpt2")
+
+
 def test_a_loaded_adapter_answers_as_the_saved_one_though_nothing_is_trainable(
     saved: tuple[Path, torch.Tensor], gpt2_folder: Path
 ) -> None:

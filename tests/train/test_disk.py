@@ -50,4 +50,21 @@ def test_a_training_that_will_not_fit_is_refused_before_its_first_step(
         RunError, match=r"the disk has 100 kB left, and this training writes up to [1-9.]+ MB"
     ):
         train(run, "lora.rank=64")
-    assert not run.steps.exists() and not list(run.checkpoints.glob("step-*"))
+    assert not run.stage("train").exists()
+
+
+def test_what_an_overwritten_training_holds_counts_as_room(
+    ready_run: Callable[[str], RunFolder],
+    train: Callable[..., dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = ready_run("run")
+    train(run, "lora.rank=64")
+    held = on_disk(run)
+    monkeypatch.setattr(disk, "disk_bytes", lambda _: held)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0))
+    train(run, "lora.rank=64", "seed=1", overwrite=True)
+    monkeypatch.setattr(disk, "disk_bytes", lambda _: 2 * held)
+    with pytest.raises(RunError, match="the disk has 0 kB left"):
+        train(run, "lora.rank=64", "seed=2", overwrite=True)
+    assert run.train_summary.is_file()  # the older training stays where the new one is refused

@@ -84,6 +84,21 @@ def test_settings_that_decide_no_number_may_change_on_the_way(
     assert outcome(run) == outcome(straight)
 
 
+def test_rows_may_get_shorter_on_the_way_and_the_steps_stay_the_same(
+    ready_run: Any, train: Any, make_recorder: Any
+) -> None:
+    whole, run, recorder = ready_run("whole"), ready_run("run"), make_recorder()
+    train(whole, "lora.dropout=0")
+    with pytest.raises(Unplugged):
+        train(run, "lora.dropout=0", observer=make_recorder(stop_after(6)))
+    train(run, "train.row_tokens=64", resume=True, observer=recorder)
+    assert [told for told in recorder.notes if "train.row_tokens was 512, now 64" in told]
+    # Sums of float32 in another order: the same steps but for rounding.
+    expected = [step.loss for step in read_steps(whole.steps)]
+    assert [step.loss for step in read_steps(run.steps)] == pytest.approx(expected, rel=1e-5)
+    assert read_json(run.config)["train"]["row_tokens"] == 64
+
+
 def test_a_training_that_died_in_an_evaluation_resumes_to_the_same_bytes(
     ready_run: Any, train: Any, straight: RunFolder, outcome: Any, make_recorder: Any
 ) -> None:

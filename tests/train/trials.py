@@ -40,7 +40,7 @@ assert display  # imported before any fork, as the command does it late
 Sabotage = Callable[[], None]
 """What a child does to itself before it starts."""
 
-BEGUN, LOADED = "make_room", "go_back"
+BEGUN, LOADED = "find_start", "go_back"
 _MARKED = (
     BEGUN,
     "build_training",

@@ -87,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # click and rich leave a closed pipe with status 1, as if a check had failed.
         if isinstance(ended.__context__, BrokenPipeError):
             _stop_writing()
+        if isinstance(getattr(ended.__context__, "__context__", None), KeyboardInterrupt):
+            typer.echo("interrupted", err=True)  # typer leaves without a word
         told = getattr(ended.__context__, "format_message", None)  # click's own error
         if ended.code == _WRONG_USAGE and told is not None and "--json" in given:
             shown = {"type": "UsageError", "problem": told()}

@@ -134,7 +134,9 @@ def plan_lines(plan: dict[str, Any], measured: dict[str, Any]) -> list[str]:
         ),
         (
             "memory",
-            f"{size(measured['peak_bytes'])} at most; planned {size(planned)} "
+            f"{size(measured['peak_bytes'])} at most"
+            f"{'' if plan['device'] == 'cuda' else ' for the process with its libraries'}; "
+            f"planned {size(planned)} beside them "
             f"(model {size(plan['weight_bytes'])}, passes {size(plan['activation_bytes'])}, adapter "
             f"{size(plan['optimizer_bytes'])}) of {size(plan['available_bytes'])} left",
         ),

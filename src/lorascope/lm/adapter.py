@@ -35,23 +35,42 @@ def resolve_target_modules(asked: str | Iterable[str], model: Any, base: str) ->
         base: Its name, for the error message.
 
     Raises:
-        ModelError: A name matches no linear layer.
+        ModelError: A name matches no linear layer, or the head.
     """
     suffixes = sorted({name.rsplit(".", 1)[-1] for name in linear_layer_names(model)})
     if asked == "auto":
         return tuple(suffixes)
     wanted = (asked,) if isinstance(asked, str) else tuple(asked)
+    head = {
+        name.rsplit(".", 1)[-1]
+        for name, module in model.named_modules()
+        if module is model.get_output_embeddings()
+    }
     for name in wanted:
         if name not in suffixes:
-            raise ModelError(
-                explain(
-                    f'lora.target_modules: "{name}" matches no layer',
-                    where=f"section lora of the recipe; base model {base}",
-                    why="an adapter wraps an existing linear layer, so each name must match one",
-                    fix=nearest(name, suffixes),
-                )
-            )
+            raise _no_target(name, base, suffixes, is_head=name in head)
     return wanted
+
+
+def _no_target(name: str, base: str, suffixes: Sequence[str], *, is_head: bool) -> ModelError:
+    where = f"section lora of the recipe; base model {base}"
+    if is_head:
+        return ModelError(
+            explain(
+                f'lora.target_modules: "{name}" is the head, which stays as it is',
+                where=where,
+                why="logits are computed at target tokens only, through a frozen head",
+                fix=f"leave it out; the layers to choose among: {', '.join(suffixes)}",
+            )
+        )
+    return ModelError(
+        explain(
+            f'lora.target_modules: "{name}" matches no layer',
+            where=where,
+            why="an adapter wraps an existing linear layer, so each name must match one",
+            fix=nearest(name, suffixes),
+        )
+    )
 
 
 def attach_adapter(

@@ -31,7 +31,7 @@ class TrainState:
         settings: Everything that decides the training; a resumed run must have the same.
         scaler: State of the fp16 loss scaler, empty otherwise.
         row_tokens: Token budget of a pass: what memory has made of what was asked for. A resumed training
-            takes it, because rows laid out differently would drop other values.
+            that asks for nothing else takes it, because rows laid out differently would drop other values.
         recompute: Whether activations were computed again in the backward pass.
     """
 
@@ -172,7 +172,9 @@ def load_checkpoint(
     if problem:
         raise _damaged(path, problem)
     state = _read_state(path)
-    changes = [one for one in changed(state.settings, settings) if one.split(" was ")[0] not in _FREE]
+    changes = [
+        told for told in changed(state.settings, settings) if told.split(" was ")[0] not in _FREE | _LAYOUT
+    ]
     if changes:
         raise _foreign(path, f"not what it was started with: {'; '.join(changes)}")
     stored = load_file(path / _ADAPTER)
@@ -230,6 +232,13 @@ _FREE = {
     f"train.{name}" for name in ("keep_checkpoints", "save_steps", "trackers", "sample_prompts", "stop_on")
 }
 """Settings that decide nothing of what a step computes: a resumed training may have others."""
+_LAYOUT = {"train.row_tokens", "train.checkpoint_activations"}
+"""Settings that decide how a step is computed, not what: where memory ran out, others are the way on."""
+
+
+def changed_layout(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """How a step is computed now where that differs from before, as `changed` tells it."""
+    return [told for told in changed(before, now) if told.split(" was ")[0] in _LAYOUT]
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any], lead: str = "") -> list[str]:

@@ -34,7 +34,8 @@ def refuse_full_disk(training: Training) -> None:
         RunError: It has not; nothing was trained.
     """
     needed, free = disk_bytes(training), shutil.disk_usage(training.run.path).free
-    if free >= needed:
+    there = sum(path.stat().st_size for path in training.run.stage("train").rglob("*") if path.is_file())
+    if free + there >= needed:  # what is there is replaced, or gone on with
         return
     raise RunError(
         explain(

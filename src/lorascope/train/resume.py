@@ -1,5 +1,6 @@
 """What lets a training stop at any moment and go on: room, commits, going back, the record of a failure."""
 
+from pathlib import Path
 from typing import Any
 
 from lorascope.errors import NumericsError, RunError, explain
@@ -10,6 +11,7 @@ from lorascope.run.provenance import Overwrite
 from lorascope.run.records import read_evals, read_lines, read_steps, rewrite_lines
 from lorascope.train.checkpoint import (
     TrainState,
+    changed_layout,
     committed_steps,
     load_checkpoint,
     newest_checkpoint,
@@ -22,10 +24,10 @@ from lorascope.train.step import NonFiniteStep
 from lorascope.train.training import Training
 
 
-def make_room(
+def find_start(
     run: RunFolder, *, overwrite: Overwrite, resume: bool, ranks: Ranks, observer: Observer
-) -> None:
-    """Empty train/ for a new training, or leave it as it is for one that goes on.
+) -> Path | None:
+    """Find the checkpoint a training goes on from; None for one that starts.
 
     Raises:
         RunError: An unfinished training is there, and neither `overwrite` nor `resume` says what to do.
@@ -58,9 +60,14 @@ def make_room(
             )
         )
     ranks.wait()  # every process has looked before one of them changes anything
+    return checkpoint
+
+
+def make_room(run: RunFolder, checkpoint: Path | None, ranks: Ranks) -> None:
+    """Empty train/ for a training that starts, or leave it as it is for one that goes on."""
     if ranks.writes:
-        if folder.exists() and checkpoint is None:
-            remove_folder(folder)
+        if checkpoint is None and run.stage("train").exists():
+            remove_folder(run.stage("train"))
         make_folder(run.checkpoints)
     ranks.wait()
 
@@ -90,15 +97,21 @@ def _write(training: Training) -> None:
     training.saved = training.done
 
 
-def go_back(training: Training) -> None:
-    """Go back to the newest whole checkpoint; the logs are cut back to its step."""
-    path, _ = newest_checkpoint(training.run.checkpoints)
-    if path is None:
+def go_back(training: Training, checkpoint: Path | None) -> None:
+    """Go back to a checkpoint from `find_start`, if there is one; the logs are cut back to its step."""
+    if checkpoint is None:
         return
-    state = load_checkpoint(path, training.tensors, training.trainee.optimizer, training.identity)
+    state = load_checkpoint(checkpoint, training.tensors, training.trainee.optimizer, training.identity)
     if state.scaler:
         training.trainee.scaler.load_state_dict(dict(state.scaler))
-    training.trainee.lay_out(state.row_tokens, state.recompute)
+    others = changed_layout(state.settings, training.identity)
+    if others:
+        training.observer.note(
+            f"note: {'; '.join(others)}: each step has the same examples, but sums are rounded in another "
+            "order, and dropout draws other values than it would have in the training that was stopped"
+        )
+    else:
+        training.trainee.lay_out(state.row_tokens, state.recompute)
     training.done, training.best_loss, training.best_step = state.step, state.best_loss, state.best_step
     training.saved = state.step
     evals = [record for record in read_evals(training.run.evals) if record.step <= state.step]

@@ -24,7 +24,7 @@ from lorascope.train.evaluate import evaluate, example_ids
 from lorascope.train.finite import refuse_broken_update
 from lorascope.train.memory import out_of_memory_told
 from lorascope.train.ranks import join_ranks
-from lorascope.train.resume import commit_step, go_back, make_room, record_failure
+from lorascope.train.resume import commit_step, find_start, go_back, make_room, record_failure
 from lorascope.train.samples import make_samples
 from lorascope.train.schedule import learning_rate
 from lorascope.train.signals import Interrupted, StopRequest, stop_requests
@@ -115,13 +115,14 @@ def train_splits(
         return read_json(run.train_summary)
     with only_writer(run) if ranks.writes else contextlib.nullcontext(), stop_requests() as request:
         refuse_missing(recipe.train.trackers)
-        make_room(run, overwrite=overwrite, resume=resume, ranks=ranks, observer=observer)
+        checkpoint = find_start(run, overwrite=overwrite, resume=resume, ranks=ranks, observer=observer)
         with out_of_memory_told(run):
             training = build_training(run, recipe, splits, inputs, ranks, observer)
         training.judge = judge
         refuse_full_disk(training)
+        make_room(run, checkpoint, ranks)  # late, so that what was refused has changed nothing
         if resume:
-            go_back(training)  # refuses settings that the checkpoint was not made with
+            go_back(training, checkpoint)  # refuses settings that the checkpoint was not made with
         if ranks.writes:  # now that they are known to work; --resume alone goes on with what was asked for
             store_sections(run, recipe, "base", "seed", "lora", "train")
             write_json(run.eval_sets, example_ids(training.sets))
