@@ -78,7 +78,8 @@ def main() -> None:
         if before + time.monotonic() - started > asked.minutes * 60:
             print(f"{asked.minutes:g} minutes are over; run it again to go on", flush=True)
             break
-        found = run_trial(asked.work / "trial", fault, severity, settings, seed)
+        log = asked.work / "logs" / key.replace("|", "-").replace(" ", "_") / "trainer_state.json"
+        found = run_trial(asked.work / "trial", fault, severity, settings, seed, log)
         stored["records"][key] = found
         stored["spent_s"] = round(before + time.monotonic() - started, 1)
         told = f"{found['verdict']} {sorted(found['findings'])} {found['checks']}"

@@ -1,8 +1,7 @@
 """The gallery: what is planted, how badly, and what counts as seeing it. Written down before anything is run.
 
 A trial trains the bundled starter model on 320 of its rows for two epochs. Each fault has severities, the worst
-last; each severity is run with five seeds. "healthy" is sixty
-trainings with nothing planted.
+last; each is run with five seeds. Healthy are sixty trainings with nothing planted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 
 Rows = list[dict[str, Any]]
 Plant = Callable[[Rows, float, np.random.Generator], Rows]
+Sabotage = Callable[[Any, float], None]
 
 BASE_RATE = 4e-3
 SEEDS = range(5)
@@ -31,7 +31,7 @@ class Fault:
         rows: Changes the training rows, where it is the data that is spoilt.
         validation: Makes the validation rows of given training rows; None holds out others.
         labels: Name of a change to the tokenised labels: "masked" or "endless".
-        broken_step: Whether a step is made non-finite.
+        sabotage: What is done to model or optimizer in the middle of the training.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Fault:
     rows: Plant | None = None
     validation: Plant | None = None
     labels: str | None = None
-    broken_step: bool = False
+    sabotage: Sabotage | None = None
 
 
 def _rate(factor: float) -> dict[str, Any]:
@@ -79,6 +79,19 @@ def _few(rows: Rows, num: float, generator: np.random.Generator) -> Rows:
     return [rows[index] for index in generator.choice(len(rows), int(num), replace=False)]
 
 
+def _overflow(trainee: Any, _severity: float) -> None:
+    """A weight becomes infinite, as after an overflow in half precision: the next loss is not finite."""
+    trainee.parameters[0].data[...] = float("inf")
+
+
+def _bad_resume(trainee: Any, severity: float) -> None:
+    """Go on as a trainer does that saved the step and nothing else."""
+    trainee.optimizer.state.clear()
+    if severity > 1:
+        for parameter in trainee.parameters[1::2]:  # B of each pair: zero, as in a fresh adapter
+            parameter.data.zero_()
+
+
 _UNSTABLE = frozenset({"diverging", "non_finite", "not_learning", "unstable", "spikes", "overfitting"})
 
 FAULTS: Sequence[Fault] = (
@@ -93,7 +106,7 @@ FAULTS: Sequence[Fault] = (
         name="learning rate too low",
         severities=(0.1, 0.01, 0.001),
         unit="times",
-        seen_by=frozenset({"not_learning", "still_improving", "no_effect"}),
+        seen_by=frozenset({"not_learning", "no_effect"}),
         settings=_rate,
     ),
     Fault(
@@ -151,7 +164,14 @@ FAULTS: Sequence[Fault] = (
         severities=(1,),
         unit="step",
         seen_by=frozenset({"non_finite"}),
-        broken_step=True,
+        sabotage=_overflow,
+    ),
+    Fault(
+        name="resumed without",
+        severities=(1, 2),
+        unit="(1: the optimizer's moments, 2: the adapter)",
+        seen_by=frozenset({"diverging", "unstable", "spikes", "overfitting"}),
+        sabotage=_bad_resume,
     ),
     Fault(
         name="adapter frozen",
@@ -163,9 +183,12 @@ FAULTS: Sequence[Fault] = (
     Fault(
         name="wrong target modules",
         severities=(1, 2),
-        unit="rank, one layer only",
-        seen_by=frozenset({"not_learning", "still_improving"}),
-        settings=lambda rank: {"lora.rank": int(rank), "lora.target_modules": ["h.0.mlp.c_fc"]},
+        unit="(1: rank 1 on attention alone, 2: names of another architecture)",
+        seen_by=frozenset({"not_learning", "refused"}),
+        settings=lambda kind: {
+            "lora.rank": 1,
+            "lora.target_modules": ["c_attn"] if kind == 1 else ["q_proj", "v_proj"],
+        },
     ),
     Fault(
         name="spikes in the data",

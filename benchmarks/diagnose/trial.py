@@ -2,19 +2,21 @@
 
 import contextlib
 import json
-import math
 import shutil
 import time
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 from faults import BASE_RATE, Fault, Rows
+from other_log import write_trainer_state
 
 NUM_ROWS, NUM_VALIDATION = 320, 160
 IGNORE = -100
+_SABOTAGED = 40
 
 
 def starter_rows() -> Rows:
@@ -27,7 +29,12 @@ def starter_rows() -> Rows:
 
 
 def run_trial(
-    folder: Path, fault: Fault | None, severity: float, settings: Mapping[str, Any], seed: int
+    folder: Path,
+    fault: Fault | None,
+    severity: float,
+    settings: Mapping[str, Any],
+    seed: int,
+    log: Path,
 ) -> dict[str, Any]:
     """Train once and read the signals.
 
@@ -37,6 +44,7 @@ def run_trial(
         severity: How badly.
         settings: Of a healthy variant.
         seed: Of the rows drawn, the fault and the training.
+        log: Where the training's log goes, as transformers would have written it.
 
     Returns:
         "checks" that failed, "verdict", "findings" (rule -> severity), "seconds", and "steps".
@@ -55,6 +63,7 @@ def run_trial(
         leaked = fault.validation(train, severity, generator)
         validation = [*leaked, *validation[len(leaked) :]]
     found = _trained(folder, train, validation[:num_validation], planted, seed, fault, severity)
+    write_trainer_state(folder / "run", log)
     shutil.rmtree(folder, ignore_errors=True)
     return {**found, "seconds": round(time.perf_counter() - started, 1)}
 
@@ -95,7 +104,7 @@ def _trained(
     if fault and fault.labels:
         return _checked_labels(run, fault.labels, severity, seed)
     failed = _check(run, recipe)
-    with _broken_step(fault):
+    with _sabotaged(fault, severity):
         try:
             _train(run, recipe, judge_run)
         except LorascopeError as error:
@@ -131,23 +140,20 @@ def _train(run: Any, recipe: Any, judge: Any) -> None:
     train_run(run, recipe, judge=judge)
 
 
-def _broken_step(fault: Fault | None) -> Any:
-    """Make the loss of step 20 infinite, as an overflow in half precision does."""
-    if fault is None or not fault.broken_step:
+def _sabotaged(fault: Fault | None, severity: float) -> Any:
+    """Let a fault at model or optimizer just before step 40."""
+    if fault is None or fault.sabotage is None:
         return contextlib.nullcontext()
     from lorascope.train import stage
 
-    real, calls = stage.optimizer_step, {"num": 0}
+    real, calls = stage.optimizer_step, count(1)
 
-    def overflowing(trainee: Any, examples: Any, **given: Any) -> Any:
-        calls["num"] += 1
-        if calls["num"] == 20:
-            for parameter in trainee.parameters:
-                parameter.data[...] = math.inf
-                break
+    def sabotaged(trainee: Any, examples: Any, **given: Any) -> Any:
+        if next(calls) == _SABOTAGED:
+            fault.sabotage(trainee, severity)
         return real(trainee, examples, **given)
 
-    return mock.patch.object(stage, "optimizer_step", overflowing)
+    return mock.patch.object(stage, "optimizer_step", sabotaged)
 
 
 def _checked_labels(run: Any, kind: str, severity: float, seed: int) -> dict[str, Any]:
