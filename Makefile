@@ -46,8 +46,13 @@ $(BENCH_VENV)/.installed: benchmarks/train/requirements.txt
 bench-eval: install-dev ## evaluation beside padded batches with all logits, some 10 minutes; writes docs/benchmarks/eval.md
 	$(BIN)/python benchmarks/eval.py
 
-bench-diagnose: install-dev ## planted faults and healthy runs through diagnose, at most 60 minutes; writes its tables into docs/diagnose.md
-	$(BIN)/python benchmarks/diagnose
+bench-diagnose: install-dev $(BENCH_VENV)-diagnose/.installed ## planted faults and healthy runs through diagnose, at most 60 minutes; writes its tables into docs/diagnose.md
+	$(BIN)/python benchmarks/diagnose --peers $(BENCH_VENV)-diagnose/bin
+
+$(BENCH_VENV)-diagnose/.installed: benchmarks/diagnose/requirements.txt
+	test -x $(BENCH_VENV)-diagnose/bin/python || $(PYTHON) -m venv $(BENCH_VENV)-diagnose
+	$(BENCH_VENV)-diagnose/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/diagnose/requirements.txt
+	touch $@
 
 format: install-dev
 	$(BIN)/ruff format src tests examples

@@ -1,7 +1,7 @@
 """The gallery: what is planted, how badly, and what counts as seeing it. Written down before anything is run.
 
-A trial trains the bundled starter model on 320 of its rows for two epochs. Each fault has severities, the worst
-last; each is run with five seeds. Healthy are sixty trainings with nothing planted.
+A trial trains the bundled starter model on 320 of its rows for two epochs. Each fault has severities, the
+worst last; each is run with five seeds. Healthy are sixty trainings with nothing planted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +28,8 @@ class Fault:
         unit: Of the severities.
         seen_by: Verdicts, rules of diagnose and checks of which any counts as seeing it.
         settings: Severity -> settings of the recipe.
-        rows: Changes the training rows, where it is the data that is spoilt.
-        validation: Makes the validation rows of given training rows; None holds out others.
+        rows: Changes the rows, where it is the data that is spoilt; they are split afterwards.
+        validation: Chooses rows that stand in validation too; that is a file of its own then.
         labels: Name of a change to the tokenised labels: "masked" or "endless".
         sabotage: What is done to model or optimizer in the middle of the training.
     """
@@ -70,13 +70,13 @@ def _gibberish(rows: Rows, num: float, generator: np.random.Generator) -> Rows:
     spoilt = [dict(row) for row in rows]
     letters = np.array(list("qxzjkvw#@%&*0123456789"))
     for index in generator.choice(len(rows), int(num), replace=False):
-        spoilt[index]["output"] = "".join(generator.choice(letters, 60))
+        spoilt[index]["output"] = "".join(generator.choice(letters, 24))
     return spoilt
 
 
 def _few(rows: Rows, num: float, generator: np.random.Generator) -> Rows:
-    """So few rows that many epochs remember them."""
-    return [rows[index] for index in generator.choice(len(rows), int(num), replace=False)]
+    """So few training rows, beside 160 of validation, that many epochs remember them."""
+    return [rows[index] for index in generator.choice(len(rows), int(num) + 160, replace=False)]
 
 
 def _overflow(trainee: Any, _severity: float) -> None:
@@ -92,7 +92,7 @@ def _bad_resume(trainee: Any, severity: float) -> None:
             parameter.data.zero_()
 
 
-_UNSTABLE = frozenset({"diverging", "non_finite", "not_learning", "unstable", "spikes", "overfitting"})
+_UNSTABLE = frozenset({"diverging", "non_finite", "not_learning", "unstable", "spikes", "setback"})
 
 FAULTS: Sequence[Fault] = (
     Fault(
@@ -106,14 +106,14 @@ FAULTS: Sequence[Fault] = (
         name="learning rate too low",
         severities=(0.1, 0.01, 0.001),
         unit="times",
-        seen_by=frozenset({"not_learning", "no_effect"}),
+        seen_by=frozenset({"not_learning", "no_effect", "low_rate"}),
         settings=_rate,
     ),
     Fault(
         name="learning rate never decays",
         severities=(1, 3),
         unit="times the rate",
-        seen_by=frozenset({"plateau", "unstable", "spikes", "diverging", "overfitting"}),
+        seen_by=frozenset({"plateau", *_UNSTABLE}),
         settings=lambda factor: {**_rate(factor), "train.schedule": "constant"},
     ),
     Fault(
@@ -134,7 +134,7 @@ FAULTS: Sequence[Fault] = (
         name="answers shuffled",
         severities=(0.1, 0.5, 1.0),
         unit="of the rows",
-        seen_by=frozenset({"not_learning", "carry_over", "conflicting_answers", "overfitting"}),
+        seen_by=frozenset({"not_learning", "carry_over", "prompt_use", "hard_rows", "overfitting"}),
         rows=_shuffled,
     ),
     Fault(
@@ -170,7 +170,7 @@ FAULTS: Sequence[Fault] = (
         name="resumed without",
         severities=(1, 2),
         unit="(1: the optimizer's moments, 2: the adapter)",
-        seen_by=frozenset({"diverging", "unstable", "spikes", "overfitting"}),
+        seen_by=frozenset({"diverging", "unstable", "spikes", "setback"}),
         sabotage=_bad_resume,
     ),
     Fault(
@@ -182,19 +182,16 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         name="wrong target modules",
-        severities=(1, 2),
-        unit="(1: rank 1 on attention alone, 2: names of another architecture)",
-        seen_by=frozenset({"not_learning", "refused"}),
-        settings=lambda kind: {
-            "lora.rank": 1,
-            "lora.target_modules": ["c_attn"] if kind == 1 else ["q_proj", "v_proj"],
-        },
+        severities=(1,),
+        unit="(the names of another architecture)",
+        seen_by=frozenset({"refused"}),
+        settings=lambda severity: {"lora.target_modules": ["q_proj", "v_proj"]},
     ),
     Fault(
         name="spikes in the data",
         severities=(2, 5, 10),
         unit="rows of gibberish",
-        seen_by=frozenset({"spikes", "unstable"}),
+        seen_by=frozenset({"spikes", "unstable", "hard_rows"}),
         rows=_gibberish,
     ),
 )

@@ -5,6 +5,11 @@ from pathlib import Path
 from typing import Any
 
 
+def log_of(logs: Path, key: str) -> Path:
+    """The log of a trial."""
+    return logs / key.replace("|", "-").replace(" ", "_") / "trainer_state.json"
+
+
 def write_trainer_state(run: Path, target: Path) -> None:
     """Write a trainer_state.json of a run; nothing where it did no step.
 

@@ -57,12 +57,14 @@ def run_trial(
     train, validation = drawn[:NUM_ROWS], drawn[NUM_ROWS:]
     planted = dict(fault.settings(severity)) if fault else dict(settings)
     num_validation = planted.pop("validation_rows", NUM_VALIDATION)
+    rows = [*train, *validation[:num_validation]]
     if fault and fault.rows:
-        train = fault.rows(train, severity, generator)
-    if fault and fault.validation:
+        rows = fault.rows(rows, severity, generator)
+    held_out = None
+    if fault and fault.validation:  # a split of one file would keep copies on one side
         leaked = fault.validation(train, severity, generator)
-        validation = [*leaked, *validation[len(leaked) :]]
-    found = _trained(folder, train, validation[:num_validation], planted, seed, fault, severity)
+        rows, held_out = train, [*leaked, *validation[len(leaked) :]]
+    found = _trained(folder, rows, held_out or num_validation, planted, seed, fault, severity)
     write_trainer_state(folder / "run", log)
     shutil.rmtree(folder, ignore_errors=True)
     return {**found, "seconds": round(time.perf_counter() - started, 1)}
@@ -70,8 +72,8 @@ def run_trial(
 
 def _trained(
     folder: Path,
-    train: Rows,
-    validation: Rows,
+    rows: Rows,
+    held_out: Rows | int,
     planted: dict[str, Any],
     seed: int,
     fault: Fault | None,
@@ -85,13 +87,15 @@ def _trained(
     from lorascope.run.recipe import make_recipe, with_overrides
     from lorascope.starter import base_folder
 
-    (folder / "train.json").write_text(json.dumps(train), encoding="utf-8")
-    (folder / "validation.json").write_text(json.dumps(validation), encoding="utf-8")
+    (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
+    validation: str | int = str(folder / "validation.json") if isinstance(held_out, list) else held_out
+    if isinstance(held_out, list):
+        (folder / "validation.json").write_text(json.dumps(held_out), encoding="utf-8")
     values = {
         "base": str(base_folder()),
-        "data": str(folder / "train.json"),
+        "data": str(folder / "rows.json"),
         "seed": seed,
-        "prepare": {"validation": str(folder / "validation.json"), "max_length": 90, "max_dropped": 0.5},
+        "prepare": {"validation": validation, "max_length": 90, "max_dropped": 0.5},
         "lora": {"rank": 16, "alpha": 32},
         "train": {"epochs": 2, "batch_size": 8, "learning_rate": BASE_RATE, "eval_steps": 8},
         "check": {"allow": ["overlap"]},

@@ -54,6 +54,8 @@ class Evidence:
         rescored: eval/adapter.json, if it is of the adapter that the run has now.
         compared: compare/report.json, if it is of the adapter that the run has now.
         validation_ids: Ids of the validation rows in the order of their losses; none where nobody noted them.
+        probe_ids: The same of the train probe.
+        prompt_use: train/prompt_use.json of a finished training.
         leaked: Whether prepare found each of them in training too; None where that is not on record.
         answers: What base and adapter generated for validation prompts, if eval did.
         trained_on: Hash of the dataset that a finished training used; None where it is not finished.
@@ -74,6 +76,8 @@ class Evidence:
     rescored: Json | None = None
     compared: Json | None = None
     validation_ids: tuple[str, ...] = ()
+    probe_ids: tuple[str, ...] = ()
+    prompt_use: Json | None = None
     leaked: np.ndarray | None = None
     answers: Answers | None = None
     config: Json = field(default_factory=dict)

@@ -8,9 +8,17 @@ from lorascope.diagnose.finding import Finding, NotRun
 Json = dict[str, Any]
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "data": ("prepared_again", "allowed_checks", "overlap", "dropped_rows", "leak_price"),
-    "stability": ("non_finite", "diverging", "unstable", "spikes", "rescored"),
-    "fit": ("no_effect", "not_learning", "still_improving", "plateau", "healthy_decline"),
+    "data": ("prepared_again", "allowed_checks", "overlap", "dropped_rows", "hard_rows", "leak_price"),
+    "stability": ("non_finite", "diverging", "unstable", "setback", "spikes", "rescored"),
+    "fit": (
+        "no_effect",
+        "not_learning",
+        "low_rate",
+        "prompt_use",
+        "still_improving",
+        "plateau",
+        "healthy_decline",
+    ),
     "generalisation": ("overfitting", "carry_over", "length_bias", "easier_validation"),
     "generation": ("low_perplexity_trap", "collapse"),
 }
@@ -18,11 +26,11 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 
 _BY_SEVERITY = {"info": 90, "warn": 60, "critical": 20}
 _CAP = 25  # of the whole, at any critical finding
-_BY_RULE: Mapping[str, int] = {
+_AS_INFORMATION: Mapping[str, int] = {
     "healthy_decline": 100,
-    "still_improving": 85,
+    "prompt_use": 100,
     "length_bias": 95,
-    "no_effect": 0,
+    "still_improving": 85,
 }
 _PER_SHARE = 400  # points that validation loss loses by rising above its best: 5 % are 20 points
 
@@ -72,7 +80,11 @@ def _points(finding: Finding) -> int:
         return max(0, round(100 - _PER_SHARE * float(finding.evidence["share"])))
     if finding.rule == "carry_over":
         return round(100 * min(1.0, max(0.0, float(finding.evidence["carry_over"]))))
-    return _BY_RULE.get(finding.rule, _BY_SEVERITY[finding.severity])
+    if finding.rule == "no_effect":
+        return 0
+    if finding.severity == "info":
+        return _AS_INFORMATION.get(finding.rule, _BY_SEVERITY["info"])
+    return _BY_SEVERITY[finding.severity]
 
 
 def health_in_words(told: Json) -> str:

@@ -41,7 +41,7 @@ def read_evidence(run: RunFolder) -> Evidence:
                 fix=f"wait for it, or: lorascope train {run.path} --resume",
             )
         )
-    summary = _maybe(run.train_summary)
+    summary, scored = _maybe(run.train_summary), _scored_ids(run)
     state: State = "failed" if failure is not None else "finished" if summary is not None else "unfinished"
     return Evidence(
         run=str(run.path),
@@ -55,7 +55,9 @@ def read_evidence(run: RunFolder) -> Evidence:
         check=_maybe(run.check_report),
         rescored=(rescored := _rescored(run)),
         compared=_compared(run),
-        validation_ids=(ids := _validation_ids(run)),
+        validation_ids=(ids := scored.get("validation", ())),
+        probe_ids=scored.get("probe", ()),
+        prompt_use=_maybe(run.prompt_use) if summary is not None else None,
         leaked=leaked_rows(run.examples, ids),
         answers=read_answers(run, measured=rescored is not None),
         config=read_json(run.config),
@@ -99,9 +101,9 @@ def _compared(run: RunFolder) -> Json | None:
     return report if adapter_hash(run.adapter) in seen.values() else None
 
 
-def _validation_ids(run: RunFolder) -> tuple[str, ...]:
-    told = _maybe(run.eval_sets) or {}
-    return tuple(told.get("validation", ()))
+def _scored_ids(run: RunFolder) -> dict[str, tuple[str, ...]]:
+    """Ids of the rows that evaluations score, in the order of their losses."""
+    return {name: tuple(ids) for name, ids in (_maybe(run.eval_sets) or {}).items()}
 
 
 def _adapters(

@@ -26,14 +26,18 @@ from lorascope.diagnose.rows.carry_over import carry_over
 from lorascope.diagnose.rows.decline import decline
 from lorascope.diagnose.rows.divergence import probe_divergence
 from lorascope.diagnose.rows.gap import gap
+from lorascope.diagnose.rows.hard_rows import hard_rows
 from lorascope.diagnose.rows.improving import improving
 from lorascope.diagnose.rows.leak_price import leak_price
 from lorascope.diagnose.rows.length_bias import length_bias
+from lorascope.diagnose.rows.low_rate import low_rate
 from lorascope.diagnose.rows.memorisation import memorisation
 from lorascope.diagnose.rows.not_learning import not_learning
 from lorascope.diagnose.rows.overfitting import overfitting
 from lorascope.diagnose.rows.plateau import plateau
+from lorascope.diagnose.rows.prompt_use import prompt_use
 from lorascope.diagnose.rows.resolution import resolution
+from lorascope.diagnose.rows.setback import setback
 from lorascope.diagnose.rows.ship import step_to_ship
 from lorascope.diagnose.run_evidence import read_evidence, read_identity
 from lorascope.diagnose.steps.dead_tail import dead_tail
@@ -62,12 +66,16 @@ RULES: tuple[Rule, ...] = (
     overfitting,
     not_learning,
     unstable,
+    setback,
+    low_rate,
+    prompt_use,
     plateau,
     improving,
     decline,
     gap,
     carry_over,
     memorisation,
+    hard_rows,
     leak_price,
     length_bias,
     repetition,
@@ -99,6 +107,7 @@ LOG_RULES: tuple[Rule, ...] = (
 _NEED_SOUND_DATA: dict[Rule, str] = {
     overfitting: "overfitting",
     not_learning: "not_learning",
+    low_rate: "low_rate",
     plateau: "plateau",
     improving: "still_improving",
     decline: "healthy_decline",

@@ -25,6 +25,17 @@ VERDICTS = (
 )
 """Every verdict there is, the gravest first."""
 
+_GRAVE = {
+    "overfitting": "overfitting",
+    "not_learning": "not_learning",
+    "low_rate": "not_learning",
+    "prompt_use": "not_learning",
+    "unstable": "unstable",
+    "setback": "unstable",
+}
+"""Rules that decide the verdict once nothing graver was found, in this order; what they tell as information
+does not.
+"""
 _DATA_RULES = ("allowed_checks", "overlap")
 _ENOUGH_ROWS = 200  # pairs see a rise of 1 to 2 % of the loss, section 2.1 of docs/diagnose.md
 
@@ -52,9 +63,9 @@ def give_verdict(evidence: Evidence, findings: Sequence[Finding]) -> tuple[str, 
     for rule in _DATA_RULES:
         if rule in found and found[rule].severity == "critical":
             return "not_enough_evidence", f"the losses cannot be judged: {found[rule].title}"
-    for rule in ("overfitting", "not_learning", "unstable"):
-        if rule in found:
-            return rule, found[rule].title
+    for rule, verdict in _GRAVE.items():
+        if rule in found and (rule == verdict or found[rule].severity != "info"):
+            return verdict, found[rule].title
     missing = what_is_missing(evidence)
     if evidence.log is not None and evidence.log.is_rl:
         return "not_enough_evidence", _NO_LIKELIHOOD

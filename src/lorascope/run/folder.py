@@ -82,6 +82,11 @@ class RunFolder:
         return self.path / "train" / "eval_sets.json"
 
     @property
+    def prompt_use(self) -> Path:
+        """What answers lose behind another row's prompt, after the last step."""
+        return self.path / "train" / "prompt_use.json"
+
+    @property
     def samples(self) -> Path:
         """Answers to `train.sample_prompts` at each evaluation."""
         return self.path / "train" / "samples.jsonl"

@@ -23,6 +23,7 @@ from lorascope.train.disk import refuse_full_disk
 from lorascope.train.evaluate import evaluate, example_ids
 from lorascope.train.finite import refuse_broken_update
 from lorascope.train.memory import out_of_memory_told
+from lorascope.train.prompt_use import measure_prompt_use
 from lorascope.train.ranks import join_ranks
 from lorascope.train.resume import commit_step, find_start, go_back, make_room, record_failure
 from lorascope.train.samples import make_samples
@@ -243,6 +244,8 @@ def _loop(training: Training, request: StopRequest) -> None:
     _commit_adapter(training, training.run.adapter)
     if training.stopped is not None or training.done not in training.evaluated:
         _evaluate(training, request, full=True)
+    if training.ranks.writes:
+        measure_prompt_use(training)
 
 
 def _judge(training: Training) -> None:

@@ -11,6 +11,9 @@ times.
 """
 
 
+_LEARNT = 0.10
+
+
 def need_rows(rule: str, series: Series | None, name: str) -> NotRun | None:
     """Insist on enough examples for an interval that covers what it says."""
     if series is None:
@@ -26,6 +29,16 @@ def need_evals(rule: str, series: Series, least: int) -> NotRun | None:
     """Insist on enough evaluations."""
     if len(series) < least:
         return NotRun(rule=rule, reason=f"there are {len(series)} evaluations, {least} are needed")
+    return None
+
+
+def need_learnt(rule: str, evidence: Evidence) -> NotRun | None:
+    """Insist on a training that has learnt something: a train probe 10 % below the base's loss."""
+    probe = evidence.probe
+    if probe is None or len(probe) < 2 or probe.steps[0] != 0:
+        return NotRun(rule=rule, reason="the base model was not evaluated")
+    if probe.loss(len(probe) - 1) > (1 - _LEARNT) * probe.loss(0):
+        return NotRun(rule=rule, reason="the loss on training rows fell by less than 10 %")
     return None
 
 

@@ -143,6 +143,7 @@ def _action(evidence: Evidence, step: int, coupled: int, rhythm: str | None) -> 
 UNSTABLE = "unstable"
 _EXCESS_TIMES = 1.6
 _EXCESS_SHARE = 0.15
+_EXCESS_OF_OPENING = 0.03
 _LEAST = 40
 _OPENING = 3
 _LOCAL = 33
@@ -152,7 +153,8 @@ def unstable(evidence: Evidence) -> Outcome:
     """Find a training whose loss leaps all the time.
 
     Signal: at least 15 % of the sum of the losses, past the opening third, lies above 1.6 times the local
-        median (of 33 points).
+        median (of 33 points), and what lies there is 3 % of the opening third's median per point: once rows
+        are remembered and the loss is near 0, any row leaps over its neighbours.
     Gate: 40 points.
     Advice: larger batches, then a lower learning rate.
 
@@ -168,7 +170,7 @@ def unstable(evidence: Evidence) -> Outcome:
     start = len(loss) // _OPENING
     excess = np.maximum(0.0, loss - _EXCESS_TIMES * centre)[start:]
     share, count = float(excess.sum() / loss[start:].sum()), float((excess > 0).mean())
-    if share < _EXCESS_SHARE:
+    if share < _EXCESS_SHARE or excess.mean() < _EXCESS_OF_OPENING * float(np.median(loss[:start])):
         return None
     return Finding(
         rule=UNSTABLE,
