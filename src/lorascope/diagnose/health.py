@@ -11,7 +11,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "data": ("prepared_again", "allowed_checks", "overlap", "dropped_rows", "leak_price"),
     "stability": ("non_finite", "diverging", "unstable", "spikes", "rescored"),
     "fit": ("no_effect", "not_learning", "still_improving", "plateau", "healthy_decline"),
-    "generalisation": ("overfitting", "carry_over", "length_bias", "easier_validation"),
+    "generalisation": ("overfitting", "carry_over", "length_bias", "easier_validation", "forgetting"),
     "generation": ("low_perplexity_trap", "collapse"),
 }
 """Part -> the rules that speak for it."""
