@@ -39,7 +39,7 @@ def commands_of(page: Path) -> list[str]:
 
 
 def make_ready(folder: Path) -> None:
-    """Put the files that the commands name into a folder: 300 rows of the starter, and its base model."""
+    """Put the files that the commands name into a folder: rows, base model and unrelated text of the starter."""
     from lorascope.starter.files import copy_files
 
     copy_files(folder)

@@ -48,6 +48,7 @@ def run_all(
         LorascopeError: The first stage that fails; what was finished before it stays.
     """
     from lorascope.check.stage import check_run
+    from lorascope.compare.passages import read_passages
     from lorascope.compare.stage import compare_run
     from lorascope.diagnose.stage import diagnose_run
     from lorascope.eval.stage import eval_run
@@ -55,6 +56,8 @@ def run_all(
     from lorascope.prepare.stage import prepare_run
     from lorascope.report.stage import report_run
 
+    if "compare" not in skip:
+        read_passages(recipe.compare.unrelated)  # hours of training must not end at a file that is not there
     again: Overwrite = "stale" if overwrite else False  # what is up to date is never made again
     results: dict[str, Any] = {"prepare": prepare_run(run, recipe, overwrite=again, observer=observer)}
     recipe = _settled(run, recipe)

@@ -112,6 +112,7 @@ def compare_without_run(
         As of `compare.stage.compare_run`.
     """
     from lorascope.compare.find_template import find_template, insist_same
+    from lorascope.compare.passages import read_passages
     from lorascope.compare.prompts import read_prompts
     from lorascope.compare.record import write_compared
     from lorascope.compare.stage import Work, compare_pair
@@ -121,6 +122,7 @@ def compare_without_run(
     recipe = make_recipe(with_overrides({"base": base, "data": str(data or "-")}, settings), "command line")
     if prompts is not None:
         read_prompts(prompts)
+    read_passages(recipe.compare.unrelated)  # a file that cannot be used is told before a model is loaded
     pair = pair_of(recipe, adapter, expected_base=recorded_base(adapter))
     _say_how_tokenizers_differ(pair, observer)
     template, origin = find_template(recipe.prepare.template, pair.adapter, pair.tokenizer)

@@ -26,6 +26,7 @@ def test_compare_shows_answers_divergences_and_the_next_step(
     out = capsys.readouterr().out
     assert "### Instruction:" in out
     assert "KL(base || adapter), nats" in out
+    assert "unrelated text (bundled, 48 passages, " in out
     assert "0 trainable parameters is right" in out
     assert "verdict: this adapter is applied and changes the model" in out
     assert f"next: lorascope export {run.path} --merged DIR, or lorascope report {run.path}" in out
@@ -111,6 +112,8 @@ def result_with(text: str) -> dict[str, Any]:
             "last_prompt_position": spread,
             "base_against_itself": spread,
         },
+        "unrelated": None,
+        "unrelated_why": "compare.unrelated is false",
         "verdict": {"sentence": "it changes"},
         "generations": [row],
     }

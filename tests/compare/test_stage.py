@@ -21,7 +21,7 @@ from lorascope.run.texts import read_texts
 
 pytestmark = pytest.mark.end_to_end
 
-SMALL = ("compare.prompts=3", "compare.examples=22", "compare.max_new_tokens=6")
+SMALL = ("compare.prompts=3", "compare.examples=22", "compare.max_new_tokens=6", "compare.unrelated=false")
 
 
 def compared(run: Any, *settings: str, **options: Any) -> dict[str, Any]:

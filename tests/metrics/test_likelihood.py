@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lorascope.errors import NoTargetTokens, UndefinedMetric
 from lorascope.metrics.likelihood import (
     bits_per_byte,
+    can_read,
     mean_nll,
     mean_of_batch_losses,
     perplexity,
@@ -105,6 +106,13 @@ def test_a_stop_token_alone_adds_nats_but_no_bytes() -> None:
 def test_bits_per_byte_of_no_text_is_undefined() -> None:
     with pytest.raises(UndefinedMetric, match="no byte"):
         bits_per_byte([1.0], [0])
+
+
+def test_a_model_reads_text_on_which_it_is_far_better_than_guessing() -> None:
+    # Guessing among 256 tokens loses 8 ln 2, and three quarters of that are 6 ln 2.
+    assert can_read(5.99 * LN2, 256)
+    assert not can_read(6.01 * LN2, 256)
+    assert not can_read(9 * LN2, 256)  # worse than guessing
 
 
 def test_the_mean_of_batch_losses_depends_on_the_batch_size() -> None:

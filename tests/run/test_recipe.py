@@ -170,6 +170,19 @@ def test_paths_beside_the_recipe_are_made_absolute(tmp_path: Path, monkeypatch: 
     assert read(tmp_path, "base: {id: ./model}\ndata: rows.json\n").base.id == str(tmp_path / "model")
 
 
+def test_unrelated_text_is_found_beside_the_recipe_and_auto_is_no_file(tmp_path: Path) -> None:
+    for name in ("other.txt", "auto"):
+        (tmp_path / name).write_text("text")
+    text = "base: gpt2\ndata: rows.json\ncompare: {{unrelated: {}}}\n"
+    assert read(tmp_path, text.format("other.txt")).compare.unrelated == str(tmp_path / "other.txt")
+    assert read(tmp_path, text.format("gone.txt")).compare.unrelated == "gone.txt"
+    assert read(tmp_path, text.format("auto")).compare.unrelated == "auto"
+    assert read(tmp_path, text.format("false")).compare.unrelated is False
+    for wrong in ("true", "3", "''"):
+        with pytest.raises(ConfigError, match="compare.unrelated: .* is not accepted"):
+            read(tmp_path, text.format(wrong))
+
+
 def test_a_tilde_in_a_recipe_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     text = "base: ~/models/small\ndata: ~/rows.json\nprepare: {validation: ~/held.json}\n"

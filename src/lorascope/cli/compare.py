@@ -107,6 +107,7 @@ def lines_of(result: dict[str, Any], page: Path | None, width: int | None = None
         *_answer_lines(result["generations"], page, width),
         "",
         *_divergence_lines(result),
+        _unrelated_line(result),
         "",
         f"LoRA on {presence['num_modules']:,} of {presence['num_linear_layers']:,} linear layers; "
         "norm of B.A by layer, in % of W:",
@@ -202,6 +203,26 @@ def _divergence_lines(result: dict[str, Any]) -> list[str]:
         ),
         *(f"target tokens: {why}" for why in targets["why"].values() if targets["num_positions"]),
     ]
+
+
+def _unrelated_line(result: dict[str, Any]) -> str:
+    """What the adapter has forgotten: perplexities on unrelated text, and how far apart they are."""
+    one = result["unrelated"]
+    if one is None:
+        return f"unrelated text: not measured, {result['unrelated_why']}"
+    text = f"unrelated text ({one['from']}, {one['num_passages']:,} passages, {one['num_tokens']:,} tokens): "
+    if not one["base_can_read"]:
+        loss = f"{one['base']['loss']:.2f} nats per token, among {one['vocabulary']:,} tokens"
+        return f"{text}the base cannot read it ({loss}), so it does not show what was forgotten"
+    kl = f"KL(base || adapter) {one['kl_base_adapter']['mean']:.3g}"
+    ratio = one["perplexity_ratio"]
+    if ratio is None or None in (one["base"]["perplexity"], one["adapter"]["perplexity"]):
+        return f"{text}{one['base']['loss']:.3f} -> {one['adapter']['loss']:.3f} nats per token; {kl}"
+    between = f"95 % interval {ratio['low'] - 1:+.1%} to {ratio['high'] - 1:+.1%}"
+    return (
+        f"{text}perplexity {one['base']['perplexity']:.4g} -> {one['adapter']['perplexity']:.4g}, "
+        f"{ratio['estimate'] - 1:+.1%} ({between}); {kl}"
+    )
 
 
 def _layers(layers: Sequence[dict[str, Any]]) -> str:

@@ -13,7 +13,8 @@ def demo(
     files: Annotated[
         Path | None,
         typer.Option(
-            help="Run nothing; write 300 rows and the base model into this folder, to try other commands on."
+            help="Run nothing; write 300 rows, the base model and unrelated text into this folder, to try "
+            "other commands on."
         ),
     ] = None,
     settings: SetOption = [],  # noqa: B006

@@ -45,11 +45,13 @@ class Positions:
     Attributes:
         owner_S: Index of the example each position belongs to.
         place_S: Which target of its example it predicts, 0 for the first.
-        values: Measure to its value at each position; see `MEASURES`.
+        values: Measure to its value at each position; of `MEASURES` those that were asked for.
         largest_S: Largest absolute difference of a logit, not centred; 0 where they are equal bit for bit.
         logit_S: Largest absolute logit of the first model: the scale that rounding is relative to.
         first_S2: The token that each of the two models ranks first.
         chance_S2: The probability it gives to it.
+        nll_S2: Nats that each of the two models loses on the target token, float64; without a meaning for
+            positions of `last_prompt_position`, whose target stands for any token.
     """
 
     owner_S: np.ndarray
@@ -59,6 +61,7 @@ class Positions:
     logit_S: np.ndarray
     first_S2: np.ndarray
     chance_S2: np.ndarray
+    nll_S2: np.ndarray
 
 
 def positions_within(logit_bytes: int, vocab_size: int) -> int:
@@ -129,6 +132,7 @@ def compare_positions(
     passes: Sequence[TargetPass],
     *,
     most: int,
+    measures: Sequence[str] = MEASURES,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Positions:
     """Measure two models at every position of some passes.
@@ -139,6 +143,7 @@ def compare_positions(
         passes: What both read, teacher-forced.
         most: Positions whose logits exist at a time, see `positions_within`; it never changes the result but
             for rounding.
+        measures: Which to take; `js` alone is two fifths of the work.
         advance: Told how many examples were just done.
 
     Returns:
@@ -152,11 +157,12 @@ def compare_positions(
             a_logits, b_logits = a(one), b(one)
             for start in range(0, len(one.example_S), most):
                 stop = min(start + most, len(one.example_S))
-                found.append(_measure(a_logits(start, stop), b_logits(start, stop), one, start, pool))
+                both_SV = a_logits(start, stop), b_logits(start, stop)
+                found.append(_measure(*both_SV, one, start, pool, measures))
                 done = np.bincount(one.example_S[start:stop], minlength=len(left))
                 left -= done
                 advance(int(((left == 0) & (done > 0)).sum()))
-    return _concatenated(found)
+    return _concatenated(found, measures)
 
 
 def last_prompt_position(prompt_ids: Sequence[int], prompt_id: str, pad_id: int) -> Example:
@@ -171,28 +177,37 @@ def last_prompt_position(prompt_ids: Sequence[int], prompt_id: str, pad_id: int)
 
 
 def _measure(
-    a_SV: np.ndarray, b_SV: np.ndarray, one: TargetPass, start: int, pool: ThreadPoolExecutor
+    a_SV: np.ndarray,
+    b_SV: np.ndarray,
+    one: TargetPass,
+    start: int,
+    pool: ThreadPoolExecutor,
+    measures: Sequence[str],
 ) -> Positions:
     step = max(1, _STEP_VALUES // a_SV.shape[1])
-    parts = list(
-        pool.map(
-            lambda first: _measure_step(a_SV[first : first + step], b_SV[first : first + step]),
-            range(0, len(a_SV), step),
-        )
-    )
+    target_S = one.target_S[start : start + len(a_SV)]
+
+    def measured(first: int) -> dict[str, np.ndarray]:
+        some = slice(first, first + step)
+        return _measure_step(a_SV[some], b_SV[some], target_S[some], measures)
+
+    parts = list(pool.map(measured, range(0, len(a_SV), step)))
     return Positions(
         owner_S=one.example_S[start : start + len(a_SV)],
         place_S=one.place_S[start : start + len(a_SV)],
-        values={name: np.concatenate([part[name] for part in parts]) for name in MEASURES},
+        values={name: np.concatenate([part[name] for part in parts]) for name in measures},
         largest_S=np.concatenate([part["largest"] for part in parts]),
         logit_S=np.concatenate([part["logit"] for part in parts]),
         first_S2=np.concatenate([part["first"] for part in parts]),
         chance_S2=np.concatenate([part["chance"] for part in parts]),
+        nll_S2=np.concatenate([part["nll"] for part in parts]),
     )
 
 
-def _measure_step(a_SV: np.ndarray, b_SV: np.ndarray) -> dict[str, np.ndarray]:
-    """Every measure at a few positions, in float64.
+def _measure_step(
+    a_SV: np.ndarray, b_SV: np.ndarray, target_S: np.ndarray, measures: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """The measures at a few positions, in float64.
 
     It costs no more time than float32, whose rounded log-probabilities alone make a KL of 4e-9 nats between
     models that agree to 1e-7.
@@ -200,42 +215,51 @@ def _measure_step(a_SV: np.ndarray, b_SV: np.ndarray) -> dict[str, np.ndarray]:
     a_SV, b_SV = a_SV.astype(np.float64), b_SV.astype(np.float64)
     logp_SV, logq_SV = log_softmax(a_SV), log_softmax(b_SV)
     first_S2 = np.stack([a_SV.argmax(axis=1), b_SV.argmax(axis=1)], axis=1)
-    best = [
-        np.take_along_axis(log_SV, first_S2[:, [i]], axis=1)[:, 0]
-        for i, log_SV in enumerate((logp_SV, logq_SV))
-    ]
+    both = (logp_SV, logq_SV)
+    best_S2 = np.stack([_of_tokens(log_SV, first_S2[:, i]) for i, log_SV in enumerate(both)], axis=1)
+    told_S2 = np.stack([_of_tokens(log_SV, target_S) for log_SV in both], axis=1)
+    known: dict[str, Callable[[], np.ndarray]] = {
+        "kl_base_adapter": lambda: kl_divergence(logp_SV, logq_SV),
+        "kl_adapter_base": lambda: kl_divergence(logq_SV, logp_SV),
+        "js": lambda: js_divergence(logp_SV, logq_SV),
+        "centred_l2": lambda: centred_l2(a_SV, b_SV),
+        "top1_agreement": lambda: top1_agreement(a_SV, b_SV).astype(np.float64),
+    }
     return {
-        "kl_base_adapter": kl_divergence(logp_SV, logq_SV),
-        "kl_adapter_base": kl_divergence(logq_SV, logp_SV),
-        "js": js_divergence(logp_SV, logq_SV),
-        "centred_l2": centred_l2(a_SV, b_SV),
-        "top1_agreement": top1_agreement(a_SV, b_SV).astype(np.float64),
+        **{name: known[name]() for name in measures},
         "largest": np.abs(a_SV - b_SV).max(axis=1),
         "logit": np.abs(a_SV).max(axis=1),
         "first": first_S2,
-        "chance": np.exp(np.stack(best, axis=1)),
+        "chance": np.exp(best_S2),
+        "nll": -told_S2,
     }
 
 
-def _concatenated(found: Sequence[Positions]) -> Positions:
+def _of_tokens(log_SV: np.ndarray, id_S: np.ndarray) -> np.ndarray:
+    return np.take_along_axis(log_SV, id_S[:, None], axis=1)[:, 0]
+
+
+def _concatenated(found: Sequence[Positions], measures: Sequence[str]) -> Positions:
     if not found:
         empty = np.zeros(0)
         whole, pairs = np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
         return Positions(
             owner_S=whole,
             place_S=whole,
-            values=dict.fromkeys(MEASURES, empty),
+            values=dict.fromkeys(measures, empty),
             largest_S=empty,
             logit_S=empty,
             first_S2=pairs,
             chance_S2=pairs.astype(np.float64),
+            nll_S2=pairs.astype(np.float64),
         )
     return Positions(
         owner_S=np.concatenate([one.owner_S for one in found]),
         place_S=np.concatenate([one.place_S for one in found]),
-        values={name: np.concatenate([one.values[name] for one in found]) for name in MEASURES},
+        values={name: np.concatenate([one.values[name] for one in found]) for name in measures},
         largest_S=np.concatenate([one.largest_S for one in found]),
         logit_S=np.concatenate([one.logit_S for one in found]),
         first_S2=np.concatenate([one.first_S2 for one in found]),
         chance_S2=np.concatenate([one.chance_S2 for one in found]),
+        nll_S2=np.concatenate([one.nll_S2 for one in found]),
     )

@@ -40,7 +40,7 @@ def spread(positions: Positions, num_owners: int) -> dict[str, Any]:
     return {
         "num_positions": num,
         "num_examples": int((count_N > 0).sum()),
-        **{name: _measure(name, positions, count_N, why) for name in MEASURES},
+        **{name: _measure(name, positions, count_N, why) for name in positions.values},
         "largest_logit_difference": float(positions.largest_S.max()) if num else None,
         "largest_logit": float(positions.logit_S.max()) if num else None,
         "why": why,

@@ -18,9 +18,11 @@ from lorascope.compare.divergences import (
     side_of,
 )
 from lorascope.compare.measures import by_example, by_place, spread, verdict
+from lorascope.compare.passages import passages_hash, read_passages
 from lorascope.compare.presence import adapter_presence
 from lorascope.compare.prompts import Prompt, encode_asked, prompt_of, read_prompts, seeded_order
 from lorascope.compare.record import Compared, prompt_facts, template_facts, write_compared
+from lorascope.compare.unrelated import measure_unrelated
 from lorascope.errors import DataError, explain
 from lorascope.lm.base_results import BaseResults
 from lorascope.lm.fingerprint import base_identity
@@ -98,7 +100,7 @@ def compare_run(
     Raises:
         RunError: The run is not trained, or compared with other inputs.
         ModelError: Base model, adapter and template do not fit together.
-        DataError: The prompts file cannot be used, or there is no such split.
+        DataError: The prompts file or the unrelated text cannot be used, or there is no such split.
     """
     clock = StageClock()
     prepared_data(run)
@@ -146,6 +148,7 @@ def _inputs(run: RunFolder, recipe: Recipe, adapter: Path, prompts: Path | None)
             "adapter": adapter_hash(adapter),
             "base weights": base_identity(recipe.base.id, revision=recipe.base.revision),
             "prompts file": sha256_of(prompts) if prompts is not None else "none",
+            "unrelated text": passages_hash(recipe.compare.unrelated),
         },
     )
 
@@ -159,7 +162,7 @@ def compare_pair(
     kept: BaseResults | None = None,
     observer: Observer = SILENT,
 ) -> Compared:
-    """Compare base and adapter: presence, divergences, answers.
+    """Compare base and adapter: presence, divergences, unrelated text, answers.
 
     Args:
         pair: Just loaded: `adapter_presence` counts its trainable parameters.
@@ -170,26 +173,16 @@ def compare_pair(
         observer: Told about progress.
     """
     presence = adapter_presence(pair)
-    context = context_length(pair.model.config)
     order = seeded_order(work.examples, work.seed)
     scored = [work.examples[index] for index in order[: work.section.examples]]
     prompts = _prompts(pair, work, order)
     if not scored and not prompts:
         raise _nothing_to_compare(work)
-    refuse_too_long(prompts, context)
+    refuse_too_long(prompts, context_length(pair.model.config))
     targets, last, floor = _divergences(pair, scored, prompts, observer)
+    unrelated, why = measure_unrelated(pair, read_passages(work.section.unrelated), observer)
     rows = by_example(targets, [example.example_id for example in scored])
-    decodings = _decodings(work)
-    with observer.task("answering", 2 * len(decodings) * len(prompts), "answers") as advance:
-        generations = answer_all(
-            pair,
-            prompts,
-            decodings,
-            stop_ids=work.template.stop_ids,
-            context=context,
-            kept=kept,
-            advance=advance,
-        )
+    generations = _answers(pair, work, prompts, kept, observer)
     measured = {
         "targets": {**spread(targets, len(scored)), "by_place": by_place(targets, len(scored))},
         "last_prompt_position": spread(last, len(prompts)),
@@ -214,6 +207,8 @@ def compare_pair(
         "verdict": found,
         "presence": presence,
         "divergences": measured,
+        "unrelated": unrelated,
+        "unrelated_why": why,
         "prompts": prompt_facts(pair.tokenizer, prompts, last, rows),
         "answers": answer_facts(generations),
     }
@@ -254,6 +249,22 @@ def _divergences(
             measured(base, adapter, scored),
             measured(base, adapter, ends),
             measured(base, base_again(pair), few),
+        )
+
+
+def _answers(
+    pair: Pair, work: Work, prompts: Sequence[Prompt], kept: BaseResults | None, observer: Observer
+) -> list[dict[str, Any]]:
+    decodings = _decodings(work)
+    with observer.task("answering", 2 * len(decodings) * len(prompts), "answers") as advance:
+        return answer_all(
+            pair,
+            prompts,
+            decodings,
+            stop_ids=work.template.stop_ids,
+            context=context_length(pair.model.config),
+            kept=kept,
+            advance=advance,
         )
 
 

@@ -19,7 +19,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         "plateau",
         "healthy_decline",
     ),
-    "generalisation": ("overfitting", "carry_over", "length_bias", "easier_validation"),
+    "generalisation": ("overfitting", "carry_over", "length_bias", "easier_validation", "forgetting"),
     "generation": ("low_perplexity_trap", "collapse"),
 }
 """Part -> the rules that speak for it."""

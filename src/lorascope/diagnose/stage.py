@@ -6,6 +6,7 @@ from typing import Any
 
 from lorascope.diagnose.answers.collapse import collapse
 from lorascope.diagnose.answers.drift import drift
+from lorascope.diagnose.answers.forgetting import forgetting
 from lorascope.diagnose.answers.repetition import repetition
 from lorascope.diagnose.beside import Side, beside
 from lorascope.diagnose.curves.decline import logged_decline
@@ -80,6 +81,7 @@ RULES: tuple[Rule, ...] = (
     length_bias,
     repetition,
     collapse,
+    forgetting,
     drift,
     staircase,
     spikes,

@@ -41,6 +41,14 @@ class TargetPass:
     examples: Mapping[int, Example]
     row: PackedRow | None
 
+    @property
+    def target_S(self) -> np.ndarray:
+        """The token that each position predicts, int64."""
+        if self.row is not None:
+            return self.row.target_S
+        labels = [one.labels[1:] for one in self.examples.values()]
+        return np.concatenate([one[one != IGNORE] for one in labels])
+
     def part(self, start: int, stop: int) -> list[Example]:
         """The examples of some positions, in order, each with these targets alone and all before them."""
         parts = []

@@ -64,6 +64,23 @@ def perplexity(mean_nll: float) -> float:
         ) from error
 
 
+def can_read(mean_nll: float, vocabulary_size: int) -> bool:
+    """Whether a model knows the language of a text at all.
+
+        mean_nll < 0.75 ln(vocabulary_size)
+
+    ln(vocabulary_size) is the loss of a model that finds every token equally likely. What a model never knew
+    it cannot forget: near that loss and above it, a difference between two models says nothing about either.
+    The 0.75 is ours. GPT-2 reads plain English at a third of ln(50,257); the bundled starter, which knows one
+    invented world, reads its own text at a tenth of ln(3,357) and English at 1.6 times that.
+
+    Args:
+        mean_nll: Nats per target token, from `mean_nll`.
+        vocabulary_size: Tokens that the model chooses among, >= 2.
+    """
+    return mean_nll < 0.75 * math.log(vocabulary_size)
+
+
 def bits_per_byte(nll_sum_N: npt.ArrayLike, num_bytes_N: npt.ArrayLike) -> float:
     """Bits that the model needs per byte of the target text.
 

@@ -119,7 +119,49 @@ def distances_section(report: Json, *, id: str = "distances") -> Html:
     ]
     if targets["num_positions"]:
         body.append(_places(targets["by_place"]))
+    if "unrelated" in report:  # reports of earlier versions have none
+        body += _unrelated(report)
     return section(id, "How far apart they are", body, lead)
+
+
+def _unrelated(report: Json) -> list[Html]:
+    """What the adapter has forgotten: both models on text that has nothing to do with the data."""
+    one = report["unrelated"]
+    if one is None:
+        why = sentence(f"unrelated text was not measured: {report['unrelated_why']}")
+        return [tag("p", why, class_="ls-soft")]
+    difference = one["difference"]
+    apart = interval_text(difference["estimate"], difference["low"], difference["high"])
+    columns = ("On unrelated text", "Base", "Adapter", "Adapter - base, 95 % interval")
+    rows = [
+        ("nats per token", short_number(one["base"]["loss"]), short_number(one["adapter"]["loss"]), apart),
+        (
+            "perplexity",
+            short_number(one["base"]["perplexity"]),
+            short_number(one["adapter"]["perplexity"]),
+            _rise(one["perplexity_ratio"]),
+        ),
+        ("KL(base || adapter), nats", None, with_interval(one["kl_base_adapter"], short_number), None),
+        ("KL(adapter || base), nats", None, with_interval(one["kl_adapter_base"], short_number), None),
+        ("same first choice", None, with_interval(one["top1_agreement"], percent_text), None),
+    ]
+    note = (
+        f"{one['num_passages']:,} passages, {one['num_tokens']:,} tokens, {one['from']}; paired by passage. "
+        "A loss that rose is what the adapter has forgotten."
+    )
+    if not one["base_can_read"]:
+        note += (
+            f" The base cannot read this text: guessing among its {one['vocabulary']:,} tokens would be "
+            "nearly as good or better, so the difference says nothing. Name another text: compare.unrelated."
+        )
+    return [table(columns, rows, align=("left", "right", "right", "right")), tag("p", note, class_="ls-soft")]
+
+
+def _rise(ratio: Json | None) -> str | None:
+    """A ratio of perplexities as percent: "+5.8% [+4.1%, +7.5%]"."""
+    if ratio is None:
+        return None
+    return f"{ratio['estimate'] - 1:+.1%} [{ratio['low'] - 1:+.1%}, {ratio['high'] - 1:+.1%}]"
 
 
 def _places(places: Sequence[Json]) -> Html:

@@ -61,8 +61,8 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
         path: The file; `config.json` of a run is one too.
 
     Returns:
-        The values as written; `make_recipe` validates them. A relative `data` or validation path that exists
-        beside the recipe is made absolute, so that a recipe runs from any folder.
+        The values as written; `make_recipe` validates them. A relative path of data, of validation or of
+        unrelated text that exists beside the recipe is made absolute, so that a recipe runs from any folder.
 
     Raises:
         ConfigError: The file is missing, is no YAML or JSON, or holds no mapping.
@@ -136,7 +136,7 @@ def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Make data paths that exist beside the recipe absolute."""
 
     def resolved(value: Any) -> Any:
-        if isinstance(value, str) and not Path(value).is_absolute() and (folder / value).exists():
+        if isinstance(value, str) and value and not Path(value).is_absolute() and (folder / value).exists():
             return str((folder / value).resolve())
         return value
 
@@ -145,9 +145,10 @@ def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         out["data"] = [_beside_source(one, resolved) for one in out["data"]]
     elif "data" in out:
         out["data"] = _beside_source(out["data"], resolved)
-    prepare = out.get("prepare")
-    if isinstance(prepare, dict) and "validation" in prepare:
-        out["prepare"] = {**prepare, "validation": resolved(prepare["validation"])}
+    for section, name in (("prepare", "validation"), ("compare", "unrelated")):
+        inner = out.get(section)
+        if isinstance(inner, dict) and inner.get(name, "auto") != "auto":
+            out[section] = {**inner, name: resolved(inner[name])}
     base = out.get("base")
     if isinstance(base, str) and base.startswith("."):
         out["base"] = resolved(base)

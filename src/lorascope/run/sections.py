@@ -191,6 +191,16 @@ class CompareSection(Section):
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Nucleus of the seeded sampling generations."""
 
+    unrelated: Annotated[str, Field(min_length=1)] | Literal[False] = "auto"
+    """Text that has nothing to do with the data, to see what the adapter has forgotten: `auto` is 48 bundled
+    passages of everyday English; a file of passages with blank lines between them, or JSON Lines with `text`,
+    is your own; false measures nothing."""
+
+    @field_validator("unrelated")
+    @classmethod
+    def _at_home(cls, value: str | Literal[False]) -> str | Literal[False]:
+        return os.path.expanduser(value) if value else value
+
 
 class Recipe(Section):
     """A whole run: what to train, on what, and how."""

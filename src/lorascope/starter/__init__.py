@@ -6,7 +6,7 @@ it. Importing this package loads neither torch nor numpy.
 
 from pathlib import Path
 
-__all__ = ["base_folder", "data_file", "recipe_file", "training_record_file"]
+__all__ = ["base_folder", "data_file", "recipe_file", "training_record_file", "unrelated_file"]
 
 _HERE = Path(__file__).resolve().parent
 
@@ -19,6 +19,11 @@ def base_folder() -> Path:
 def data_file() -> Path:
     """The Alpaca-format dataset: a JSON list of instruction, input, output, family, kind."""
     return _HERE / "data" / "alpaca_starter.json"
+
+
+def unrelated_file() -> Path:
+    """Text of the same world that the base has never read, to see what fine-tuning makes it forget."""
+    return _HERE / "data" / "unrelated.txt"
 
 
 def recipe_file() -> Path:

@@ -21,6 +21,8 @@ FAMILY_WEIGHTS = {
     **dict.fromkeys(("price", "work"), 5),
     **dict.fromkeys(("opposite", "plural", "kind", "next"), 8),
 }
+FIRST_UNSEEN = 1_000_000  # the bundled base read documents 0 to 59,999, and 200 more measured it
+LEAST_WORDS = 30
 PERSON_RELATIONS = ("home", "trade", "pet", "food", "friend")
 
 
@@ -248,7 +250,28 @@ def documents(seed: int, num_documents: int) -> Iterator[str]:
 def marked_documents(seed: int, num_documents: int) -> Iterator[str]:
     """The documents with marks around what can be predicted by whoever knows the world."""
     teller = Teller(build_world(seed))
-    makers, weights = zip(*MAKERS_WITH_WEIGHTS, strict=True)
     for index in range(num_documents):
-        rng = random.Random(f"document:{seed}:{index}")
-        yield rng.choices(makers, weights)[0](teller, rng)
+        yield _marked_document(teller, seed, index)
+
+
+def _marked_document(teller: Teller, seed: int, index: int) -> str:
+    makers, weights = zip(*MAKERS_WITH_WEIGHTS, strict=True)
+    rng = random.Random(f"document:{seed}:{index}")
+    text: str = rng.choices(makers, weights)[0](teller, rng)
+    return text
+
+
+def unseen_passages(seed: int, num_passages: int) -> list[str]:
+    """Documents about the same world that no base has read, to see what fine-tuning makes it forget.
+
+    Only flowing text: no blank lines, at least 30 words. Documents are drawn as those for training are, from
+    a number that trainings do not come to.
+    """
+    teller, index = Teller(build_world(seed)), FIRST_UNSEEN
+    found: list[str] = []
+    while len(found) < num_passages:
+        text = _marked_document(teller, seed, index).replace(MARK, "")
+        if "\n\n" not in text and len(text.split()) >= LEAST_WORDS:
+            found.append(text)
+        index += 1
+    return found

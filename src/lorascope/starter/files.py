@@ -1,18 +1,18 @@
-"""The starter as files to try commands on: 300 rows, and the base model."""
+"""The starter as files to try commands on: 300 rows, the base model, and text to see what it forgets."""
 
 import json
 import shutil
 from pathlib import Path
 
 from lorascope.errors import RunError, explain
-from lorascope.starter import base_folder, data_file
+from lorascope.starter import base_folder, data_file, unrelated_file
 
-ROWS, BASE = "my_rows.jsonl", "starter-base"
+ROWS, BASE, UNRELATED = "my_rows.jsonl", "starter-base", "unrelated.txt"
 _NUM_ROWS = 300
 
 
 def copy_files(folder: Path) -> tuple[Path, Path]:
-    """Write my_rows.jsonl and starter-base/ into a folder, which is made where it is not there.
+    """Write my_rows.jsonl, starter-base/ and unrelated.txt into a folder, made where it is not there.
 
     Returns:
         Paths of the rows and of the base model.
@@ -20,8 +20,8 @@ def copy_files(folder: Path) -> tuple[Path, Path]:
     Raises:
         RunError: One of them is there already; nothing is written.
     """
-    rows_file, base = folder / ROWS, folder / BASE
-    taken = next((path for path in (rows_file, base) if path.exists()), None)
+    rows_file, base, unrelated = folder / ROWS, folder / BASE, folder / UNRELATED
+    taken = next((path for path in (rows_file, base, unrelated) if path.exists()), None)
     if taken is not None:
         raise RunError(
             explain(
@@ -36,4 +36,5 @@ def copy_files(folder: Path) -> tuple[Path, Path]:
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     rows_file.write_text(lines, encoding="utf-8")
     shutil.copytree(base_folder(), base)
+    shutil.copyfile(unrelated_file(), unrelated)
     return rows_file, base

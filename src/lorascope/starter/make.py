@@ -1,6 +1,7 @@
 """Rebuild the starter: `python -m lorascope.starter.make` writes base/, data/ and base_training.json.
 
-`--documents 3000 --steps 20 --out /tmp/starter` is a quick try; `--only data` rewrites the dataset alone.
+`--documents 3000 --steps 20 --out /tmp/starter` is a quick try; `--only data` rewrites the dataset and the
+unrelated text alone.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorascope.starter.documents import marked_documents
+from lorascope.starter.documents import marked_documents, unseen_passages
 from lorascope.starter.lexicon import MARK
 from lorascope.starter.tasks import dataset
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 NUM_HELD_OUT = 200
+NUM_UNRELATED = 40  # passages; twice what an interval needs
 SAVE_STEPS = 200  # a stopped training leaves a model that loads
 
 
@@ -38,6 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     if chosen.only != "base":
         write_dataset(chosen.out / "data" / "alpaca_starter.json", chosen.seed)
+        write_unrelated(chosen.out / "data" / "unrelated.txt", chosen.seed)
     if chosen.only != "data":
         make_base(
             chosen.out,
@@ -55,6 +58,13 @@ def write_dataset(path: Path, seed: int) -> None:
     lines = ",\n".join(json.dumps(row) for row in rows)
     path.write_text(f"[\n{lines}\n]\n", encoding="ascii")
     print(f"{len(rows)} rows in {path}", flush=True)
+
+
+def write_unrelated(path: Path, seed: int) -> None:
+    """Write held-out text of the world, with blank lines between the passages, for `compare.unrelated`."""
+    passages = unseen_passages(seed, NUM_UNRELATED)
+    path.write_text("\n\n".join(passages) + "\n", encoding="ascii")
+    print(f"{len(passages)} passages in {path}", flush=True)
 
 
 def make_base(

@@ -37,8 +37,9 @@ class PromptUse:
 
 
 def measure_prompt_use(training: Training) -> None:
-    """Write train/prompt_use.json: empty lists where fewer than 20 rows have different prompts, or a loss is
-    not finite.
+    """Write train/prompt_use.json.
+
+    Its lists are empty where fewer than 20 rows have different prompts, or where a loss is not finite.
     """
     few = len(training.sets.validation) < _LEAST
     rows: Sequence[Example] = training.train if few else training.sets.validation

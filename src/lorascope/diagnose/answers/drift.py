@@ -50,6 +50,7 @@ def drift(evidence: Evidence) -> Outcome:
         },
         how_sure="measured at every target position in float32; whether it is for the better, losses and "
         "answers tell",
-        action="none; where other abilities matter, measure them: lorascope eval --data OTHER",
+        action="none: what it cost elsewhere is told by unrelated text (rule forgetting); for an ability of "
+        "your own, lorascope eval --data OTHER",
         would_change="another set of texts",
     )
