@@ -7,7 +7,7 @@ BENCH_VENV ?= .venv-bench
 BIN := $(VENV)/bin
 RUNS ?= runs
 
-.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare bench-train bench-eval bench-diagnose clean
+.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare bench-train bench-eval bench-diagnose bench-diagnose-speed clean
 
 demo: install ## the whole pipeline on the bundled starter
 	$(BIN)/lorascope demo --out $(RUNS)/demo --overwrite
@@ -48,6 +48,9 @@ bench-eval: install-dev ## evaluation beside padded batches with all logits, som
 
 bench-diagnose: install-dev ## planted faults and healthy runs through diagnose, at most 60 minutes; writes its tables into docs/diagnose.md
 	$(BIN)/python benchmarks/diagnose
+
+bench-diagnose-speed: install-dev ## diagnose on a million lines, and what watching costs a training; prints its figures
+	$(BIN)/python benchmarks/diagnose_speed.py
 
 format: install-dev
 	$(BIN)/ruff format src tests examples
