@@ -16,6 +16,7 @@ def made_log(
     losses: Sequence[float],
     evals: Mapping[int, float] | None = None,
     *,
+    metrics: Mapping[str, Mapping[int, float]] | None = None,
     noise: float = 0.0,
     seed: int = 0,
     rate: Sequence[float] | float = 2e-4,
@@ -30,6 +31,7 @@ def made_log(
     Args:
         losses: Of the steps, from 1 on.
         evals: Step -> evaluation loss.
+        metrics: Name -> step -> what evaluations measured beside their loss, at the steps of `evals`.
         noise: Log-normal noise on the losses.
         seed: Of the noise.
         rate: Learning rate of every step, or of each.
@@ -48,5 +50,6 @@ def made_log(
         told = {"loss": float(loss), "learning_rate": float(rates[index]), "grad_norm": float(norms[index])}
         entries.append({**at, **told, **(more or {})})
         if evals and step in evals:
-            entries.append({**at, "eval_loss": evals[step]})
+            measured = {name: values[step] for name, values in (metrics or {}).items() if step in values}
+            entries.append({**at, "eval_loss": evals[step], **measured})
     return log_evidence(logged_run(entries, path=path, form="JSONL", facts=facts), str(path))

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from lorascope.diagnose.finding import Finding, NotRun, Severity
-from lorascope.diagnose.health import PARTS, health, health_in_words
+from lorascope.diagnose.health import PARTS, health
 
 
 def finding(rule: str, severity: Severity = "info", **evidence: Any) -> Finding:
@@ -18,7 +18,7 @@ CLOSED = [NotRun(rule=rule, reason="closed") for rules in PARTS.values() for rul
 def test_nothing_measured_is_unknown_not_healthy() -> None:
     told = health([], CLOSED)
     assert told["score"] is None and told["unknown"] == list(PARTS)
-    assert health_in_words(told).startswith("unknown; not measured: data")
+    assert told["told"].startswith("unknown; not measured: data")
 
 
 def test_the_score_is_the_least_part_and_never_an_average() -> None:
@@ -26,7 +26,7 @@ def test_the_score_is_the_least_part_and_never_an_average() -> None:
     told = health([finding("healthy_decline"), finding("overfitting", "warn", share=0.08)], [])
     assert told["score"] == 68 and told["limited_by"] == {"part": "generalisation", "rule": "overfitting"}
     assert told["parts"]["data"] == 100
-    assert health_in_words(told) == "68 of 100, held back by generalisation (overfitting)"
+    assert told["told"] == "68 of 100, held back by generalisation (overfitting)"
 
 
 @pytest.mark.parametrize("rule", ["rescored", "small_validation", "overlap"])

@@ -53,6 +53,11 @@ def test_every_section_of_a_finished_run_is_there(finished_run: Any) -> None:
     assert set(wanted.split()) <= ids
 
 
+def test_the_health_score_is_told_in_the_words_of_diagnose(finished_run: Any) -> None:
+    report = json.loads((finished_run.stage("diagnose") / "report.json").read_text())
+    assert f"Health: {report['health']['told']}." in _text(_page(finished_run))
+
+
 def test_nothing_on_the_page_comes_from_elsewhere(finished_run: Any) -> None:
     page = _page(finished_run)
     for node in page.iter():

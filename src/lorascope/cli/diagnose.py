@@ -75,8 +75,6 @@ def lines_of(report: dict[str, Any], run: str) -> list[str]:
     import shutil
     import textwrap
 
-    from lorascope.diagnose.health import health_in_words
-
     width = min(100, max(30, shutil.get_terminal_size(fallback=(100, 24)).columns))
     going = report["state"] in ("unfinished", "failed")
     state = f" ({report['state']}, step {report['last_step']:,})" if going else ""
@@ -84,7 +82,7 @@ def lines_of(report: dict[str, Any], run: str) -> list[str]:
         *_log_lines(report, width),
         f"verdict{state}: {report['verdict'].replace('_', ' ')} - {report['verdict_reason']}",
     ]
-    lines += textwrap.wrap(f"health: {health_in_words(report['health'])}", width, subsequent_indent="  ")
+    lines += textwrap.wrap(f"health: {report['health']['told']}", width, subsequent_indent="  ")
     for one in report["findings"]:
         lines += ["", f"[{one['severity']}] {one['title']}"]
         for text in (one["evidence"]["sentence"], f"How sure: {one['how_sure']}.", f"Next: {one['action']}"):

@@ -50,8 +50,14 @@ def health(findings: Sequence[Finding], not_run: Sequence[NotRun]) -> Json:
 
     Returns:
         "score" 0 to 100, None where nothing was measured; "limited_by", the part and the rule that hold it
-        back; "parts", each a score or None; "unknown", the parts that were not measured.
+        back; "parts", each a score or None; "unknown", the parts that were not measured; "told", all of it in
+        one line.
     """
+    scored = _scored(findings, not_run)
+    return {**scored, "told": _told(scored)}
+
+
+def _scored(findings: Sequence[Finding], not_run: Sequence[NotRun]) -> Json:
     closed = {one.rule for one in not_run}
     parts: dict[str, int | None] = {}
     worst_rule: dict[str, str] = {}
@@ -87,14 +93,14 @@ def _points(finding: Finding) -> int:
     return _BY_SEVERITY[finding.severity]
 
 
-def health_in_words(told: Json) -> str:
+def _told(scored: Json) -> str:
     """The score in one line, with what holds it back and what it does not cover."""
-    unknown = f"; not measured: {', '.join(told['unknown'])}" if told["unknown"] else ""
-    if told["score"] is None:
+    unknown = f"; not measured: {', '.join(scored['unknown'])}" if scored["unknown"] else ""
+    if scored["score"] is None:
         return f"unknown{unknown}"
-    held = told["limited_by"]
+    held = scored["limited_by"]
     why = ""
     if held is not None:
         rule = f" ({held['rule'].replace('_', ' ')})" if held["rule"] else ""
         why = f", held back by {held['part']}{rule}"
-    return f"{told['score']} of 100{why}{unknown}"
+    return f"{scored['score']} of 100{why}{unknown}"

@@ -12,6 +12,7 @@ from lorascope.diagnose.beside import Side, beside
 from lorascope.diagnose.curves.decline import logged_decline
 from lorascope.diagnose.curves.improving import logged_improving
 from lorascope.diagnose.curves.logged import logged_curve
+from lorascope.diagnose.curves.metric_disagrees import metric_disagrees
 from lorascope.diagnose.curves.not_learning import logged_not_learning
 from lorascope.diagnose.curves.overfitting import logged_overfitting
 from lorascope.diagnose.curves.plateau import logged_plateau
@@ -95,6 +96,7 @@ LOG_RULES: tuple[Rule, ...] = (
     divergence,
     no_effect,
     logged_overfitting,
+    metric_disagrees,
     logged_not_learning,
     unstable,
     logged_plateau,

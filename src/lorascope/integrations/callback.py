@@ -1,5 +1,6 @@
 """Two lines that bring check, an honest step log and verdicts into a training by transformers or TRL."""
 
+import itertools
 import json
 import logging
 import math
@@ -13,6 +14,7 @@ from transformers import TrainerCallback
 
 from lorascope.errors import DataError, explain
 from lorascope.integrations.batches import generators_kept, num_targets, rows_of_batch
+from lorascope.integrations.processes import num_processes, of_all, of_any, summed
 
 LOG = "lorascope.jsonl"
 _ROWS_CHECKED = 64
@@ -31,7 +33,10 @@ class LorascopeCallback(TrainerCallback):
     whose loss or gradient is not finite is not made: its gradients are dropped before the optimizer sees
     them.
 
-    The log is OUTPUT_DIR/lorascope.jsonl; `lorascope diagnose` and `lorascope watch` read it.
+    The log is OUTPUT_DIR/lorascope.jsonl; `lorascope diagnose` and `lorascope watch` read it. Where several
+    processes train, the first one writes it: loss and target tokens are those of all of them, and so is the
+    gradient, unless it is sharded (FSDP, DeepSpeed): then its name is "local_clipped_grad_norm". All drop a
+    step, or end the training, together.
     """
 
     def __init__(
@@ -63,6 +68,8 @@ class LorascopeCallback(TrainerCallback):
         self._normalised = False
         self._targets = 0
         self._norm: float | None = None
+        self._loss: float | None = None
+        self._combined = False
         self._rate: float | None = None
         self._dropped = False
         self._started = time.monotonic()
@@ -75,7 +82,7 @@ class LorascopeCallback(TrainerCallback):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if state.global_step == 0:
                 self.path.write_text("", encoding="utf-8")
-        self._check(given)
+        self._check(args, given)
         self._hook = given["model"].register_forward_hook(self._heard, with_kwargs=True)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
@@ -89,7 +96,7 @@ class LorascopeCallback(TrainerCallback):
         gradients = [p.grad for p in given["model"].parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients).item() if gradients else 0.0
         self._norm = norm
-        if math.isfinite(norm) and all(math.isfinite(loss) for loss in self._losses):
+        if not self._combine(args):
             return
         for parameter in given["model"].parameters():
             parameter.grad = None
@@ -97,7 +104,10 @@ class LorascopeCallback(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> Any:
         """Write the step's line; tell and stop where it was not finite."""
-        loss = sum(self._losses) / self._divisor() if self._losses else None
+        if not self._combined:
+            self._combine(args)
+        loss = self._loss
+        sharded = bool(getattr(args, "fsdp", None) or getattr(args, "deepspeed", None))
         self._write(
             {
                 "step": state.global_step,
@@ -105,12 +115,13 @@ class LorascopeCallback(TrainerCallback):
                 "loss": loss,
                 "target_tokens": self._targets,
                 "learning_rate": self._rate,
-                "clipped_grad_norm": self._norm,
+                "local_clipped_grad_norm" if sharded else "clipped_grad_norm": self._norm,
                 "seconds": round(time.monotonic() - self._started, 4),
+                **({"processes": num_processes()} if num_processes() > 1 else {}),
             }
         )
         if self._dropped or (loss is not None and not math.isfinite(loss)):
-            self.tell(
+            self._say(
                 f"lorascope: step {state.global_step:,} is not finite (loss {loss}, gradient {self._norm}): "
                 "its update "
                 "was not made"
@@ -126,8 +137,10 @@ class LorascopeCallback(TrainerCallback):
         told = {name: value for name, value in (metrics or {}).items() if isinstance(value, int | float)}
         self._write({"step": state.global_step, "epoch": state.epoch, **told})
         self._judge()
-        if self.report is not None and any(one["rule"] in self.stop_on for one in self.report["findings"]):
-            self.tell(f"lorascope: training ends here, {self.report['verdict_reason']}")
+        found = self.report["findings"] if self.report is not None else []
+        if of_any(any(one["rule"] in self.stop_on for one in found), args.device):
+            if self.report is not None:
+                self._say(f"lorascope: training ends here, {self.report['verdict_reason']}")
             control.should_training_stop = True
         return control
 
@@ -137,18 +150,37 @@ class LorascopeCallback(TrainerCallback):
             self._hook.remove()
             self._hook = None
         self._judge()
+        self._say(f"lorascope: every step is in {self.path}; next: lorascope diagnose {self.path}")
+
+    def _say(self, line: str) -> None:
         if self._writes:
-            self.tell(f"lorascope: every step is in {self.path}; next: lorascope diagnose {self.path}")
+            self.tell(line)
 
     def _begin_step(self) -> None:
         self._losses, self._targets = [], 0
-        self._normalised = self._dropped = False
-        self._norm = None
+        self._normalised = self._dropped = self._combined = False
+        self._norm = self._loss = None
         self._started = time.monotonic()
 
-    def _divisor(self) -> int:
-        """Passes whose mean losses make the step's; 1 where each is already its share of the whole step."""
-        return 1 if self._normalised else len(self._losses)
+    def _combine(self, args: Any) -> bool:
+        """Bring loss and target tokens of all processes together.
+
+            loss = sum of the processes' shares     where each divided by the target tokens of all
+                 = mean of the processes' losses    else, as the gradient is averaged
+
+        Returns:
+            Whether any process saw a loss or a gradient that is not finite.
+        """
+        passes = 1 if self._normalised else max(1, len(self._losses))  # 1: each is its share of the step
+        broken = not all(math.isfinite(one) for one in [*self._losses, self._norm or 0.0])
+        loss, heard, targets, num_broken = summed(
+            [sum(self._losses) / passes, float(bool(self._losses)), float(self._targets), float(broken)],
+            args.device,
+        )
+        shares = self._normalised and getattr(args, "average_tokens_across_devices", False)
+        self._loss = None if not heard else loss if shares else loss / heard
+        self._targets, self._combined = int(targets), True
+        return num_broken > 0
 
     def _heard(self, module: Any, args: Any, given: Mapping[str, Any], output: Any) -> None:
         """Take the loss of a training pass from the model's output."""
@@ -160,26 +192,29 @@ class LorascopeCallback(TrainerCallback):
         if given.get("labels") is not None:
             self._targets += num_targets(given["labels"])
 
-    def _check(self, given: Mapping[str, Any]) -> None:
-        """Look at the rows of the first batches as they were collated."""
+    def _check(self, args: Any, given: Mapping[str, Any]) -> None:
+        """Look at the rows of the first batches as they were collated, those of every process.
+
+        All processes take as many batches, because a loader may wait for the others at each one, and all see
+        all rows, so that they refuse together.
+        """
         tokenizer = given.get("processing_class") or given.get("tokenizer")
         loader = given.get("train_dataloader")
-        if tokenizer is None or loader is None or not self._writes:
-            self.tell("lorascope: the first batches were not checked: no tokenizer or no batches to look at")
+        if tokenizer is None or loader is None:
+            self._say("lorascope: the first batches were not checked: no tokenizer or no batches to look at")
             return
         from lorascope.check.stage import check_rows
 
         rows: list[dict[str, list[int]]] = []
         with generators_kept():
-            for batch in loader:
+            for batch in itertools.islice(loader, math.ceil(_ROWS_CHECKED / args.train_batch_size)):
                 rows += rows_of_batch(batch)
-                if len(rows) >= _ROWS_CHECKED:
-                    break
+        rows = of_all(rows)
         if not rows:
-            self.tell("lorascope: the first batches were not checked: they have no input_ids and labels")
+            self._say("lorascope: the first batches were not checked: they have no input_ids and labels")
             return
         self.checked = check_rows(rows, tokenizer)
-        self.tell(f"lorascope: check of {len(rows)} rows: {self.checked['first_line']}")
+        self._say(f"lorascope: check of {len(rows)} rows: {self.checked['first_line']}")
         if self.checked["passed"] or not self.refuse:
             return
         failed = next(one for one in self.checked["checks"] if one["name"] == self.checked["failed"][0])
@@ -206,6 +241,6 @@ class LorascopeCallback(TrainerCallback):
         self.report = diagnose_log(open_log(self.path), str(self.path))
         if self.report["verdict"] not in (self._verdict, "not_enough_evidence"):
             self._verdict = self.report["verdict"]
-            self.tell(
+            self._say(
                 f"lorascope: verdict: {self._verdict.replace('_', ' ')} - {self.report['verdict_reason']}"
             )

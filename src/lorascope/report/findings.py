@@ -32,14 +32,11 @@ def findings_section(facts: Facts) -> Html | None:
 
 
 def _health(diagnosis: Json) -> str:
-    """The score with what holds it back; nothing where it was never measured."""
-    told = diagnosis.get("health")
-    if not told or told["score"] is None:
+    """The score in the words of diagnose; nothing where it was never measured, or not yet worded."""
+    health = diagnosis.get("health")
+    if not health or health["score"] is None or "told" not in health:
         return ""
-    held, unknown = told["limited_by"], told["unknown"]
-    why = f", held back by {held['part']}" if held else ""
-    missing = f" (not measured: {', '.join(unknown)})" if unknown else ""
-    return f" Health {told['score']} of 100{why}{missing}."
+    return f" Health: {health['told']}."
 
 
 def _card(finding: Json) -> Html:

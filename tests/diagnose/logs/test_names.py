@@ -2,7 +2,14 @@
 
 import pytest
 
-from lorascope.diagnose.logs.names import eval_metric, guess_columns, logs_preferences, logs_rewards, plain
+from lorascope.diagnose.logs.names import (
+    eval_metric,
+    guess_columns,
+    higher_is_better,
+    logs_preferences,
+    logs_rewards,
+    plain,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +49,10 @@ def test_rewards_and_preferences_are_told_apart() -> None:
     assert logs_rewards("rewards/format_reward/mean") and logs_rewards("env/reward_mean")
     assert not logs_rewards("rewards/margins") and logs_preferences("train/rewards/margins")
     assert not logs_rewards("loss") and not logs_preferences("eval_loss")
+
+
+def test_more_is_better_only_of_metrics_whose_names_say_so() -> None:
+    better = ["accuracy", "mean_token_accuracy", "macro_f1", "rougeLsum", "rouge-1", "bleu-4", "exact_match"]
+    assert all(higher_is_better(name) for name in [*better, "sacrebleu", "top5_acc", "mmlu/acc", "pass@1"])
+    worse = ["wer", "cer", "perplexity", "entropy", "gen_len", "f1_loss", "accuracy_stderr", "precision"]
+    assert not any(higher_is_better(name) for name in [*worse, "rewards/accuracies", "recall", "emissions"])

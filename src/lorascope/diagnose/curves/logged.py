@@ -20,7 +20,10 @@ DEVIATIONS = 2.5
 """Standard errors that a change of a logged curve must have. Two evaluations in a row must have them."""
 
 _MAD_TO_SD = 1.4826  # of normal noise
-_LATE, _VISIBLE = 0.75, 0.01
+VISIBLE = 0.01
+"""The least change of a logged curve that is spoken of, as a share."""
+
+_LATE = 0.75
 HIGHEST_NATS = 15.0
 """3 million equally likely tokens: no vocabulary is that large, so a higher loss is no nats per token."""
 
@@ -52,7 +55,12 @@ class LoggedCurve:
 
     def visible(self) -> float:
         """The least change between two evaluations that noise does not explain, at least 1 %."""
-        return max(_VISIBLE, DEVIATIONS * math.sqrt(2) * self.noise)
+        return max(VISIBLE, DEVIATIONS * math.sqrt(2) * self.noise)
+
+    def stays_above(self, index: int) -> bool:
+        """Whether the last two evaluations, both after this one, lie visibly above it."""
+        last = len(self) - 1
+        return index < last - 1 and min(self.rise(index, last), self.rise(index, last - 1)) > self.visible()
 
     def late_gain(self) -> float:
         """How far the loss fell over the last quarter of the steps, as a share; below 0 where it rose."""

@@ -1,6 +1,7 @@
 """An evaluation loss that rises while the training loss falls, as logged."""
 
 from lorascope.diagnose.curves.logged import LoggedCurve, in_words, need_curve, train_change
+from lorascope.diagnose.curves.metric_disagrees import choose_first, disagreement, winners
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 
@@ -16,7 +17,8 @@ def logged_overfitting(evidence: Evidence) -> Outcome:
         with the noise of successive differences, while the training loss fell over the same steps. By size:
         info below 3 %, warn to 10 %, critical above.
     Gate: 5 evaluations, 10 training points.
-    Advice: the checkpoint of the best evaluation; then fewer epochs.
+    Advice: the checkpoint of the best evaluation; then fewer epochs. Where a task metric improved meanwhile,
+        see `metric_disagrees`, both winners are named, and the criterion is to be chosen first.
 
     Source:
         Rule R8 of docs/diagnose.md, the weak form: one number cannot tell which rows were drawn.
@@ -25,8 +27,7 @@ def logged_overfitting(evidence: Evidence) -> Outcome:
     if isinstance(curve, NotRun):
         return curve
     best, last = curve.best(), len(curve) - 1
-    visible = curve.visible()
-    if best >= last - 1 or min(curve.rise(best, last), curve.rise(best, last - 1)) <= visible:
+    if not curve.stays_above(best):
         return None
     trained = train_change(evidence, curve, best, last)
     if trained is None or trained >= 0:
@@ -37,7 +38,7 @@ def logged_overfitting(evidence: Evidence) -> Outcome:
 def _finding(evidence: Evidence, curve: LoggedCurve, best: int, trained: float) -> Finding:
     low, high = float(curve.loss_E[best]), float(curve.loss_E[-1])
     share, step, end = high / low - 1, int(curve.step_E[best]), int(curve.step_E[-1])
-    word = evidence.step_word
+    word, other = evidence.step_word, disagreement(evidence, curve)
     severity: Severity = "info" if share < _WARN else "warn" if share <= _CRITICAL else "critical"
     return Finding(
         rule=RULE,
@@ -54,13 +55,16 @@ def _finding(evidence: Evidence, curve: LoggedCurve, best: int, trained: float) 
             "training_change": trained,
             "sentence": f"Evaluation {in_words(low)} at {word} {step:,}, {in_words(high)} at {word} "
             f"{end:,}; over the same {word}s the training loss moved by "
-            f"{trained:+.0%}. Some guides call this divergence.",
+            f"{trained:+.0%}. Some guides call this divergence."
+            + (f" {winners(evidence, curve, other)}" if other else ""),
         },
         how_sure=f"twice in a row beyond 2.5 standard errors of a noise of {curve.noise:.1%}; from the "
         "curve alone, so "
         "which rows happened to be held out is not covered",
-        action=_action(evidence, step, word),
-        would_change="a task metric that still improves: then a rising loss is not what matters",
+        action=choose_first(evidence, curve, other) if other else _action(evidence, step, word),
+        would_change=f"{other.name} as the criterion: by it the training was still improving"
+        if other
+        else "a task metric that still improves: then a rising loss is not what matters",
     )
 
 

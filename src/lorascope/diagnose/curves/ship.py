@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from lorascope.diagnose.curves.logged import DEVIATIONS, MIN_EVALS, logged_curve
+from lorascope.diagnose.curves.metric_disagrees import disagreement
 from lorascope.diagnose.evidence import Evidence
 
 Json = dict[str, Any]
@@ -15,7 +16,7 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
     An evaluation is tied with the best where it lies above it by less than 2.5 standard errors of a
     difference, with the noise of successive differences. Of the tied ones that are known to be on disk
     the earliest is chosen; where no checkpoint folder is beside the log, the steps are named and nothing is
-    claimed to exist.
+    claimed to exist. Where a task metric improved while the loss rose, its best step is named beside.
 
     Returns:
         As `step_to_ship` of a run of ours; "adapter" is the name of a checkpoint folder or None.
@@ -34,6 +35,8 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
         if _within(loss, curve.loss_E[best], tie)
     ]
     best_step = int(curve.step_E[best])
+    disagrees = disagreement(evidence, curve)
+    other = f"; by {disagrees.name} it is step {disagrees.best_step:,}" if disagrees else ""
     on_disk = sorted((step, name) for name, step in evidence.adapters.items() if step in tied)
     if on_disk:
         step, name = on_disk[0]
@@ -42,12 +45,12 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
             if step == best_step
             else f"it is the earliest not shown to be worse than the best, step {best_step:,}"
         )
-        return _choice(name, step, why, tied, shown=True)
+        return _choice(name, step, why + other, tied, shown=True)
     why = (
         f"the lowest evaluation loss is that of step {best_step:,}; no checkpoint of a tied step is beside "
         "the log"
     )
-    return _choice(None, best_step, why, tied)
+    return _choice(None, best_step, why + other, tied)
 
 
 def _within(loss: float, best: float, tie: float) -> bool:

@@ -58,6 +58,11 @@ _ENDS = {"learning_rate": ("_lr", "_learning_rate"), "grad_norm": ("_grad_norm",
 LOSS_NAMES = frozenset(_RANKED["loss"] + _RANKED["eval_loss"])
 """Every name of a loss that is known, in the form of `plain`."""
 
+_MORE_IS_BETTER = re.compile(
+    r"(mean)?(acc|accuracy|f1|rouge\w*|bleu\d*|sacrebleu|chrf|meteor|bertscore|em|exact|exactmatch|mcc|matthews"
+    r"|pass|win|winrate)"
+)
+_NO_SCORE = frozenset({"std", "stderr", "loss", "error", "rewards", "logps", "logits", "train", "min", "max"})
 _SPREAD = re.compile(r"__(min|max)$", re.IGNORECASE)
 _NOT_MEASURED = re.compile(
     r"(runtime|per_second|_time|^time|^step|^epoch|^num_|mem_|^samples|flos|^loss$|^lr$|learning_rate)"
@@ -134,6 +139,18 @@ def eval_metric(name: str) -> str | None:
         return None
     measured = parts[2].replace(" ", "_")
     return None if _NOT_MEASURED.search(measured.lower()) else measured
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether a metric is one of which more is better; False where its name does not say.
+
+    Precision and recall are not among them: each is bought with the other.
+
+    Args:
+        metric: As `eval_metric` returns it.
+    """
+    words = re.split(r"[^a-z0-9]+", metric.lower())
+    return any(_MORE_IS_BETTER.fullmatch(word) for word in words) and not _NO_SCORE.intersection(words)
 
 
 def logs_preferences(name: str) -> bool:

@@ -35,8 +35,8 @@ def divergence(evidence: Evidence) -> Outcome:
     missing = need_points(RULE, evidence, _LEAST_POINTS)
     if missing is not None:
         return missing
-    logs = np.log(evidence.losses)
-    if len(logs) >= _RECENT + _BEFORE and (found := _lately(evidence, logs)):
+    newest = np.log(evidence.losses[-_RECENT - _BEFORE :])
+    if len(newest) == _RECENT + _BEFORE and (found := _lately(evidence, newest)):
         return found
     # With warmup: a rate that is too high often shows before its peak.
     return _never_back(evidence, np.log(evidence.losses_with_warmup))

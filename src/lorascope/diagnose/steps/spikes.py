@@ -7,7 +7,7 @@ import numpy as np
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, Outcome, Severity
 from lorascope.diagnose.steps.gates import need_points
-from lorascope.diagnose.steps.local import local_median, past_spread
+from lorascope.diagnose.steps.local import local_median, past_median, past_spread
 
 RULE = "spikes"
 _WINDOW = 64
@@ -51,23 +51,30 @@ def find_spikes(loss: np.ndarray, grad_norm: np.ndarray) -> Spikes:
     if len(where) <= _WINDOW:
         none = np.empty(0, dtype=int)
         return Spikes(at=none, times=np.empty(0), with_gradient=np.empty(0, dtype=bool))
-    centre, spread = past_spread(np.log(loss[where]), _WINDOW)
-    height = np.log(loss[where]) - centre
-    leaps = (height > _DEVIATIONS * spread) & (height > np.log(_TIMES))
-    leaps[:_WINDOW] = False
+    logs = np.log(loss[where])
+    centre = past_median(logs, _WINDOW)
+    at = np.flatnonzero(logs - centre > np.log(_TIMES))
+    at = at[at >= _WINDOW]
+    at = at[_leaps(logs, centre, at)]
     return Spikes(
-        at=where[leaps], times=np.exp(height[leaps]), with_gradient=_leaps_too(grad_norm, where)[leaps]
+        at=where[at],
+        times=np.exp((logs - centre)[at]),
+        with_gradient=_leaps_too(grad_norm[where], at) if len(at) else np.empty(0, dtype=bool),
     )
 
 
-def _leaps_too(grad_norm: np.ndarray, where: np.ndarray) -> np.ndarray:
-    norm = grad_norm[where]
+def _leaps_too(norm: np.ndarray, at: np.ndarray) -> np.ndarray:
     known = np.isfinite(norm) & (norm > 0)
     if known.mean() < 0.5:
-        return np.zeros(len(where), dtype=bool)
+        return np.zeros(len(at), dtype=bool)
     logs = np.log(np.where(known, norm, np.median(norm[known])))
-    centre, spread = past_spread(logs, _WINDOW)
-    return np.asarray((logs - centre > _DEVIATIONS * spread) & (logs - centre > np.log(_TIMES)))
+    return _leaps(logs, past_median(logs, _WINDOW), at)
+
+
+def _leaps(logs: np.ndarray, centre: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Whether each of some points leaps out of the window before it, by deviations and by size."""
+    height, spread = (logs - centre)[at], past_spread(logs, centre, _WINDOW, at)
+    return np.asarray((height > _DEVIATIONS * spread) & (height > np.log(_TIMES)))
 
 
 def spikes(evidence: Evidence) -> Outcome:
