@@ -54,13 +54,13 @@ def test_fewer_than_5_steps_are_evaluated_after_each(num_steps: int) -> None:
 
 def test_auto_costs_no_more_than_a_tenth_of_the_training() -> None:
     # Both sets of 10 rows of 10 tokens: 200 tokens at half the cost of a step's are 100 a time. A tenth of
-    # 8,000 tokens affords 8 evaluations, so 1,000 / 8 = 125 steps between them.
-    assert resolve_eval_steps("auto", num_steps=1000, sets=sets_of(10), train_tokens=8000) == 125
+    # 9,000 tokens affords 9 evaluations, one of them the base model's, so 1,000 / 8 = 125 steps between them.
+    assert resolve_eval_steps("auto", num_steps=1000, sets=sets_of(10), train_tokens=9000) == 125
 
 
 def test_only_the_first_examples_count_as_cost() -> None:
     # As above with 1,000 rows a set, of which an evaluation scores 10.
-    found = resolve_eval_steps("auto", num_steps=1000, sets=sets_of(1000, first=10), train_tokens=8000)
+    found = resolve_eval_steps("auto", num_steps=1000, sets=sets_of(1000, first=10), train_tokens=9000)
     assert found == 125
 
 

@@ -70,8 +70,9 @@ def example_ids(sets: EvalSets) -> dict[str, list[str]]:
 def resolve_eval_steps(asked: str | int, *, num_steps: int, sets: EvalSets, train_tokens: int) -> int:
     """Say how many steps lie between evaluations.
 
-    "auto" is about 20 evaluations, fewer where scoring them would pass 10 % of training time by tokens (a
-    forward pass is half a LoRA step), never fewer than 5 where there are 5 steps.
+    "auto" is about 20 evaluations, fewer where scoring them and the base model would pass 10 % of training
+    time by tokens (a forward pass is at most half a LoRA step), never fewer than 5 where there are 5 steps.
+    What the last one scores beyond the first examples of each set is not counted.
 
     Args:
         asked: "auto" or a number.
@@ -83,7 +84,7 @@ def resolve_eval_steps(asked: str | int, *, num_steps: int, sets: EvalSets, trai
         return int(asked)
     scored = [*sets.probe[: sets.first], *sets.validation[: sets.first]]
     cost = _FORWARD_SHARE * sum(example.num_tokens for example in scored)
-    affordable = int(_SHARE * train_tokens / max(cost, 1))
+    affordable = int(_SHARE * train_tokens / max(cost, 1)) - 1  # the base model is scored too
     wanted = math.ceil(num_steps / max(_LEAST, min(_MOST, affordable)))
     while wanted > 1 and math.ceil(num_steps / wanted) < _LEAST:
         wanted -= 1  # rounding up alone would make 3 evaluations of 6 steps
