@@ -41,11 +41,11 @@ def demo(
 def _write(folder: Path, as_json: bool) -> None:
     from lorascope.cli.display import next_step, print_json
     from lorascope.errors import command
-    from lorascope.starter.files import copy_files
+    from lorascope.starter.files import UNRELATED, copy_files
 
     rows, base = copy_files(folder.expanduser())
     if as_json:
         print_json({"data": str(rows), "base": str(base)})
         return
-    typer.echo(f"wrote {rows} and {base}")
+    typer.echo(f"wrote {rows} and {base}, and {UNRELATED} beside them")
     next_step(command("prepare", rows, "--base", base, "--out", "runs/first"))
