@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from lorascope.lm.generate import Decoding, generate
 from lorascope.lm.passes import how_it_runs, passes
 from lorascope.lm.rope import rope_by_length
 from lorascope.lm.target_logits import lay_out
@@ -92,3 +93,15 @@ def test_ordinary_positions_depend_on_nothing(alpaca_tokenizer: Any, chat_base: 
     from transformers import AutoModelForCausalLM
 
     assert rope_by_length(AutoModelForCausalLM.from_pretrained(chat_base)) is None
+
+
+def test_answers_are_those_of_each_prompt_alone(alpaca_tokenizer: Any) -> None:
+    model, prompts = longrope().eval(), [one.input_ids.tolist() for one in examples()]
+    stop = SMALL["vocab_size"] - 1
+    answers = generate(model, alpaca_tokenizer, prompts, Decoding(max_new_tokens=6), stop_ids=[stop])
+    for prompt, answer in zip(prompts, answers, strict=True):
+        ids = torch.tensor([prompt])
+        for _ in range(6):  # the oracle: greedy, without a cache
+            ids = torch.cat([ids, model(input_ids=ids).logits[:, -1:].argmax(-1)], dim=1)
+        written = [*ids[0, len(prompt) :].tolist(), stop]
+        assert list(answer.token_ids) == written[: written.index(stop)]

@@ -10,6 +10,7 @@ import torch
 
 from lorascope.lm.batches import pad_id_of
 from lorascope.lm.load import context_length
+from lorascope.lm.rope import rope_by_length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,8 @@ def generate(
         decoding: How.
         stop_ids: Tokens that end an answer, from `Template.stop_ids`.
         batch_size: Prompts decoded together; greedy answers do not depend on it but for rounding.
-            A prompt that leaves too little of the context for a longest answer is decoded alone.
+            A prompt that leaves too little of the context for a longest answer is decoded alone, and so is
+            every prompt of a model whose rotary positions depend on the longest text of a batch.
         advance: Told how many prompts were just answered.
 
     Returns:
@@ -81,6 +83,8 @@ def generate(
     context = context_length(model.config)
     room = [math.inf if context is None else context - len(prompt) for prompt in prompts]
     answers: list[Answer | None] = [None] * len(prompts)
+    if rope_by_length(model) is not None:
+        batch_size = 1
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
