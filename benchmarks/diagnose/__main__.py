@@ -22,6 +22,7 @@ from typing import Any
 from listed import trials, work_on
 from page import tables, write_tables
 from peers import peer_alarms, versions
+from public_logs import read_public_logs
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "benchmarks" / "diagnose.json"
@@ -53,6 +54,9 @@ def main() -> None:
     if asked.peers:
         stored["peers"] = peer_alarms(asked.peers, asked.work / "logs", stored["records"])
         stored["peer_versions"] = versions(asked.peers)
+        _keep(stored)
+    if asked.peers or "public" not in stored:
+        stored["public"] = read_public_logs(asked.peers)
         _keep(stored)
     write_tables(PAGE, tables(stored))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from faults import FAULTS, Fault
+from public_logs import alarm_table, reading_table
 
 BEGIN, END = "<!-- gallery -->", "<!-- /gallery -->"
 _FOUND_IN = 4  # of five seeds
@@ -41,6 +42,13 @@ def tables(stored: Mapping[str, Any]) -> str:
     ]
     if "peers" in stored:
         parts += [_PEERS.format(**stored["peer_versions"]), _beside(records, stored["peers"])]
+    if stored.get("public"):
+        parts += ["The public logs, by the reading made by eye:", reading_table(stored["public"])]
+        if "peers" in stored:
+            parts += [
+                "Logs with at least one warning, of those that a tool can read:",
+                alarm_table(stored["public"]),
+            ]
     return "\n\n".join(parts)
 
 

@@ -1,5 +1,6 @@
 """The same logs through tools that read curves: what each of them warns of."""
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -31,12 +32,22 @@ def peer_alarms(commands: Path, logs: Path, keys: Iterable[str]) -> dict[str, di
         if not log.is_file():
             continue
         ours = diagnose_path(log)
-        found[key] = {
-            "ftdoctor": _ftdoctor(commands, log),
-            "trainproof": _trainproof(commands, log),
-            "curve": [one["rule"] for one in ours["findings"] if one["severity"] != "info"],
-        }
+        curve = [one["rule"] for one in ours["findings"] if one["severity"] != "info"]
+        found[key] = {"curve": curve, **tool_alarms(commands, log)}
     return found
+
+
+def tool_alarms(commands: Path, log: Path) -> dict[str, list[str]]:
+    """What each tool warns of in a log; a tool that cannot read it is left out."""
+    found = {}
+    for name, read in (("ftdoctor", _ftdoctor), ("trainproof", _trainproof)):
+        with contextlib.suppress(Unreadable):
+            found[name] = read(commands, log)
+    return found
+
+
+class Unreadable(Exception):
+    """A tool printed no report."""
 
 
 def versions(commands: Path) -> dict[str, str]:
@@ -45,12 +56,12 @@ def versions(commands: Path) -> dict[str, str]:
 
 
 def _ftdoctor(commands: Path, log: Path) -> list[str]:
-    told = json.loads(_output([commands / "ftdoctor", "diagnose", log, "-f", "json"]))
+    told = _told([commands / "ftdoctor", "diagnose", log, "-f", "json"])
     return _grave(told["findings"], "severity", "check")
 
 
 def _trainproof(commands: Path, log: Path) -> list[str]:
-    told = json.loads(_output([commands / "trainproof", "doctor", log, "--json"]))
+    told = _told([commands / "trainproof", "doctor", log, "--json"])
     return _grave([one for report in told["reports"] for one in report["findings"]], "level", "id")
 
 
@@ -58,9 +69,16 @@ def _grave(findings: Iterable[Mapping[str, Any]], level: str, name: str) -> list
     return [str(one[name]) for one in findings if str(one[level]).lower() in _GRAVE]
 
 
+def _told(words: list[Any]) -> Any:
+    try:
+        return json.loads(_output(words))
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
+
+
 def _output(words: list[Any]) -> str:
     """What a command prints; both exit with other codes than 0 where they warn."""
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
     if not done.stdout.strip():
-        raise SystemExit(f"{words[0]} printed nothing: {done.stderr[-500:]}")
+        raise Unreadable(done.stderr[-200:])
     return done.stdout
