@@ -22,8 +22,8 @@ test-slow: install-dev ## the long ones
 	$(BIN)/python -m pytest -m "slow and not gpu and not network"
 
 lint: install-dev ## format, style, types, layers
-	$(BIN)/ruff format --check src tests examples
-	$(BIN)/ruff check src tests examples
+	$(BIN)/ruff format --check src tests examples benchmarks
+	$(BIN)/ruff check src tests examples benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
@@ -55,11 +55,11 @@ $(BENCH_VENV)-diagnose/.installed: benchmarks/diagnose/requirements.txt
 	touch $@
 
 bench-diagnose-speed: install-dev ## diagnose on a million lines, and what watching costs a training; prints its figures
-	$(BIN)/python benchmarks/diagnose_speed.py
+	$(BIN)/python benchmarks/diagnose/speed.py
 
 format: install-dev
-	$(BIN)/ruff format src tests examples
-	$(BIN)/ruff check --fix src tests examples
+	$(BIN)/ruff format src tests examples benchmarks
+	$(BIN)/ruff check --fix src tests examples benchmarks
 
 install: $(VENV)/.installed
 

@@ -17,18 +17,17 @@ from work import Tokens
 Step = Callable[[Any, Sequence[Tokens], int], float]
 
 
-def climb(rung: str, trainee: Any) -> Step:
+def climb(rung: str, trainee: Any, shipped: Step) -> Step:
     """Make this process run a rung.
 
     Args:
         rung: Key of `RUNGS`.
         trainee: Its route and sharing are set.
+        shipped: One optimizer step of the product.
 
     Returns:
-        One optimizer step, as `lorascope_side.do_step`.
+        One optimizer step of the rung.
     """
-    from lorascope_side import do_step
-
     if rung == "plain":
         return lambda trained, rows, number: plain_step(trained.model, trained.optimizer, rows)
     place = list(RUNGS).index(rung)
@@ -36,7 +35,7 @@ def climb(rung: str, trainee: Any) -> Step:
     trainee.share = rung == "shared"
     if rung != "sorted":
         _take_away(place)
-    return do_step
+    return shipped
 
 
 def _take_away(place: int) -> None:

@@ -89,7 +89,7 @@ def main(job: Job) -> None:
     rows = load_rows(Path(job.folder), job.data)
     drawn = job.kind == "gradients"
     trainee = trainee_of(job, adapter="adapter-drawn" if drawn else "adapter", clip=not drawn)
-    run = climb(job.kind, trainee) if job.kind in RUNGS else do_step
+    run = climb(job.kind, trainee, do_step) if job.kind in RUNGS else do_step
     if run is do_step:
         warm_up(trainee, rows)
 

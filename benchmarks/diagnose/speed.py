@@ -1,6 +1,6 @@
 """How long reading a long log takes, and what watching costs a training.
 
-    python benchmarks/diagnose_speed.py [own|state|watch ...] [--entries 1000000] [--rounds 3] [--epochs 8]
+    python benchmarks/diagnose/speed.py [own|state|watch ...] [--entries 1000000] [--rounds 3] [--epochs 8]
 
 `own` makes a run with a step log of so many lines and 21 evaluations, `state` a trainer_state.json of so many
 entries, and `lorascope diagnose` reads each: seconds of the clock and of the processor, and peak memory.
