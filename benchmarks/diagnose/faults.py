@@ -27,6 +27,7 @@ class Fault:
         severities: The worst last; what they mean, `unit` says.
         unit: Of the severities.
         seen_by: Verdicts, rules of diagnose and checks of which any counts as seeing it.
+        told_by: Rules of which information counts too, where nothing is wrong and something is to be known.
         settings: Severity -> settings of the recipe.
         rows: Changes the rows, where it is the data that is spoilt; they are split afterwards.
         validation: Chooses rows that stand in validation too; that is a file of its own then.
@@ -38,6 +39,7 @@ class Fault:
     severities: tuple[float, ...]
     unit: str
     seen_by: frozenset[str]
+    told_by: frozenset[str] = frozenset()
     settings: Callable[[float], Mapping[str, Any]] = field(default=lambda severity: {})
     rows: Plant | None = None
     validation: Plant | None = None
@@ -146,17 +148,18 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         name="few rows, many epochs",
-        severities=(5, 10, 20),
-        unit="epochs of 64 rows",
+        severities=(10, 20, 40),
+        unit="epochs of 32 rows",
         seen_by=frozenset({"overfitting", "memorisation", "carry_over"}),
         settings=lambda epochs: {"train.epochs": epochs},
-        rows=lambda rows, severity, generator: _few(rows, 64, generator),
+        rows=lambda rows, severity, generator: _few(rows, 32, generator),
     ),
     Fault(
         name="tiny validation",
         severities=(40, 20, 10),
         unit="rows",
-        seen_by=frozenset({"small_validation", "not_enough_evidence"}),
+        seen_by=frozenset({"not_enough_evidence"}),
+        told_by=frozenset({"small_validation"}),
         settings=lambda num: {"validation_rows": int(num)},
     ),
     Fault(

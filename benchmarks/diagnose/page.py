@@ -19,7 +19,8 @@ def seen(fault: Fault, trial: Mapping[str, Any]) -> bool:
 
 def _seen_by(fault: Fault, trial: Mapping[str, Any]) -> set[str]:
     """What spoke: a failed check, a warning, or the verdict; information does not count."""
-    return {trial["verdict"], *trial["checks"], *_warned(trial)} & fault.seen_by
+    warned = {trial["verdict"], *trial["checks"], *_warned(trial)} & fault.seen_by
+    return warned | ({*trial["findings"]} & fault.told_by)
 
 
 def tables(stored: Mapping[str, Any]) -> str:

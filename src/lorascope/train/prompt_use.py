@@ -11,7 +11,7 @@ from lorascope.run.commit import write_json
 from lorascope.run.dataset import IGNORE, Example
 from lorascope.train.training import Training
 
-_MOST = 64
+_MOST = 128
 _LEAST = 20
 
 
