@@ -76,6 +76,26 @@ def test_json_and_the_gate_work_on_a_log(tmp_path: Path, capsys: pytest.CaptureF
     assert told["log"]["columns"]["eval_loss"] == "eval_loss"
 
 
+def test_the_gate_holds_for_each_of_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    sound, overfit = tmp_path / "a" / "trainer_state.json", written_state(tmp_path / "b")
+    history = [{"step": step, "loss": 2.0 * 0.98**step} for step in range(1, 101)]
+    sound.write_text(json.dumps({"log_history": history}))
+    both = ["diagnose", str(sound), str(overfit)]
+    assert status([*both, "--fail-on", "critical"]) == 1
+    assert status(both) == status([both[0], str(sound), str(sound), "--fail-on", "critical"]) == 0
+
+
+def test_a_part_that_a_log_cannot_show_is_unknown_and_no_100(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("loss: 1.2\n")
+    told = diagnose_log(open_log(log), "log.txt")["health"]
+    assert told["score"] is None and told["told"].startswith("unknown; not measured: data, fit")
+    told = diagnose_log(open_log(written_state(tmp_path)), "log")["health"]
+    assert told["score"] is not None and told["unknown"] == ["data", "generation"]
+
+
 def test_a_folder_without_a_log_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "notes.md").write_text("# nothing\n")
     assert status(["diagnose", str(tmp_path)]) == 1

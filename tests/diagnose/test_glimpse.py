@@ -105,6 +105,28 @@ def test_in_a_file_each_evaluation_is_a_line_and_the_end_is_told(
     assert shown[-1] == f"next: lorascope diagnose {run.path}" and "finished" in shown[-2]
 
 
+def test_the_losses_beside_a_logs_evaluations_are_called_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        {"step": step, "loss": 2.0, **({"eval_loss": 1.5} if step % 5 == 0 else {})} for step in range(1, 31)
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    with pytest.raises(SystemExit):
+        main(["watch", str(tmp_path / "log.jsonl"), "--once"])
+    shown = capsys.readouterr().out
+    assert "step 5: training 2.000" in shown and "train probe" not in shown
+
+
+def test_in_a_file_what_is_waited_for_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log.csv").touch()
+    with pytest.raises(SystemExit):
+        main(["watch", str(tmp_path / "log.csv"), "--once"])
+    assert "waiting, the log is empty" in capsys.readouterr().out
+
+
 def test_a_wrong_path_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["watch", str(tmp_path / "nothing")])

@@ -1,7 +1,10 @@
 """Prompts answered at every evaluation, and what trackers are sent."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +93,16 @@ def test_wandb_is_written_offline(
     assert len(runs) == 1
     binary = next(runs[0].glob("*.wandb")).read_bytes()
     assert b"validation/perplexity" in binary and b"train/loss" in binary
+
+
+def test_wandb_without_a_key_is_one_message_before_the_first_step(own: RunFolder, tmp_path: Path) -> None:
+    # A process of its own: wandb keeps the mode of an earlier test.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    words = [sys.executable, "-m", "lorascope", "train", str(own.path), "--set", "train.trackers=[wandb]"]
+    done = subprocess.run(words, env={**environ, "HOME": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "train.trackers: wandb does not start" in done.stderr and "WANDB_MODE=offline" in done.stderr
+    assert not own.steps.exists()
 
 
 def test_a_tracker_that_is_not_installed_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,8 @@ def diagnose(
     fail_on: Annotated[
         str | None,
         typer.Option(
-            help="Exit status 1 at a finding of this severity or worse.", metavar="info|warn|critical"
+            help="Exit status 1 at a finding of this severity or worse, of any of the paths.",
+            metavar="info|warn|critical",
         ),
     ] = None,
     column: ColumnOption = None,
@@ -47,15 +48,18 @@ def diagnose(
     _refuse_unknown_severity(fail_on)
     columns, places = columns_of(column or []), [one.expanduser() for one in paths]
     if len(places) > 1:
-        _show_beside(diagnose_beside(places, columns), as_json=as_json)
-        return
-    report = diagnose_path(places[0], columns)
-    if as_json:
-        print_json({("log_path" if "log" in report else "run"): str(paths[0]), **report})
+        told = diagnose_beside(places, columns)
+        _show_beside(told, as_json=as_json)
+        findings = [one for run in told["runs"] for one in run["findings"]]
     else:
-        for line in lines_of(report, str(paths[0])):
-            typer.echo(line)
-    if fail_on is not None and any(at_least(one["severity"], fail_on) for one in report["findings"]):
+        report = diagnose_path(places[0], columns)
+        findings = report["findings"]
+        if as_json:
+            print_json({("log_path" if "log" in report else "run"): str(paths[0]), **report})
+        else:
+            for line in lines_of(report, str(paths[0])):
+                typer.echo(line)
+    if fail_on is not None and any(at_least(one["severity"], fail_on) for one in findings):
         raise typer.Exit(1)
 
 

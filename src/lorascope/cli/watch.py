@@ -60,13 +60,16 @@ def _look_again(path: Path, columns: dict[str, str], every: float, before: "Glim
     """Wait, then look; a log caught in the middle of a write stays as it was seen before."""
     from lorascope.diagnose.glimpse import glimpse
 
-    started = time.monotonic()
+    started, worked = time.monotonic(), time.process_time()
     try:
         seen = glimpse(path, columns)
     except RunError:
         seen = before
-    took = time.monotonic() - started
-    time.sleep(max(every - took, took / _SHARE if took > _SHARE * every else 0.0))
+    took, work = (
+        time.monotonic() - started,
+        time.process_time() - worked,
+    )  # a busy machine stretches the first
+    time.sleep(max(every - took, work / _SHARE if work > _SHARE * every else 0.0))
     return seen
 
 
@@ -131,6 +134,11 @@ def screen_lines(seen: "Glimpse", width: int, height: int, *, colour: bool) -> l
     return [line if len(line) <= width or "\x1b" in line else line[:width] for line in shown]
 
 
+def _trained_on(seen: "Glimpse") -> str:
+    """What the losses beside those of validation are: of a log, the training points before them."""
+    return "train probe" if seen.of_run else "training"
+
+
 def _wrapped(text: str, width: int) -> list[str]:
     import textwrap
 
@@ -169,7 +177,7 @@ def _table(seen: "Glimpse", width: int) -> list[str]:
 
     if not seen.moments:
         return []
-    rows: list[tuple[str, str, str]] = [("step", "train probe", "validation")]
+    rows: list[tuple[str, str, str]] = [("step", _trained_on(seen), "validation")]
     for one in seen.moments[-_ROWS_SHOWN:]:
         cells = [
             "-" if loss is None else loss_and_perplexity(loss) if width >= 60 else f"{loss:.3f}"
@@ -183,13 +191,15 @@ def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
     """One line for each evaluation that was not seen before, and one where the verdict changed."""
     from lorascope.cli.display import loss_and_perplexity
 
+    if before is None and seen.state == "waiting":
+        typer.echo(_headline(seen))
     known = {one.step for one in before.moments} if before is not None else set()
     for one in seen.moments:
         if one.step in known:
             continue
         told = [
             f"{name} {loss_and_perplexity(loss)}"
-            for name, loss in (("train probe", one.probe), ("validation", one.validation))
+            for name, loss in ((_trained_on(seen), one.probe), ("validation", one.validation))
             if loss is not None
         ]
         typer.echo(f"step {one.step:,}: {', '.join(told)}")

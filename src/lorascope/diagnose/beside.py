@@ -86,6 +86,10 @@ def _row(side: Side) -> Json:
         "bits_per_byte": _bits_per_byte(side),
         "learning_rate": evidence.learning_rate,
         "num_evaluations": report["num_evaluations"],
+        "findings": [
+            {"rule": one["rule"], "severity": one["severity"], "title": one["title"]}
+            for one in report["findings"]
+        ],
     }
 
 

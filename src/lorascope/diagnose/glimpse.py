@@ -54,6 +54,7 @@ class Glimpse:
         target_tokens_per_s: Over the newest steps; None for another trainer's log.
         usual_tokens_per_s: Median over all steps before.
         seconds_left: Of training, evaluations included at their share so far.
+        of_run: Whether it is a run of ours, whose train probe is scored as validation is.
         moments: Every evaluation.
         train: Step and loss of the training points, neighbours joined where there are many, [points, 2].
     """
@@ -70,6 +71,7 @@ class Glimpse:
     target_tokens_per_s: float | None = None
     usual_tokens_per_s: float | None = None
     seconds_left: float | None = None
+    of_run: bool = True
     moments: tuple[Moment, ...] = ()
     train: np.ndarray
 
@@ -163,6 +165,7 @@ def _told(
         verdict=report["verdict"],
         reason=report["verdict_reason"],
         health=report["health"]["score"],
+        of_run=evidence.log is None,
         moments=moments,
         train=medians_of_neighbours(steps.step[known], steps.loss[known], _MOST_POINTS),
         **speed,

@@ -1,6 +1,6 @@
 """Findings -> one number that never hides a bad one: the least of five parts, each measured or unknown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from lorascope.diagnose.finding import Finding, NotRun
@@ -35,7 +35,28 @@ _AS_INFORMATION: Mapping[str, int] = {
 _PER_SHARE = 400  # points that validation loss loses by rising above its best: 5 % are 20 points
 
 
-def health(findings: Sequence[Finding], not_run: Sequence[NotRun]) -> Json:
+OF_CURVES = frozenset(
+    {
+        "non_finite",
+        "diverging",
+        "unstable",
+        "spikes",
+        "no_effect",
+        "not_learning",
+        "still_improving",
+        "plateau",
+        "healthy_decline",
+        "overfitting",
+    }
+)
+"""Rules that a log of another trainer can feed; the others' parts stay unknown there."""
+_NOT_ALONE = ("easier_validation", "no_effect")
+"""Rules that find one thing, and say nothing good of their part where they do not."""
+_TOLD_BY = ("fit", "generalisation")
+"""Parts without which nothing good can be said of a training."""
+
+
+def health(findings: Sequence[Finding], not_run: Sequence[NotRun], *, of_curves: bool = False) -> Json:
     """Score a training.
 
     A part is measured where one of its rules could be run; its score is that of its worst finding, 100
@@ -47,23 +68,26 @@ def health(findings: Sequence[Finding], not_run: Sequence[NotRun]) -> Json:
     Args:
         findings: Of all rules.
         not_run: The rules whose gates did not open.
+        of_curves: Whether only a log of another trainer was read.
 
     Returns:
-        "score" 0 to 100, None where nothing was measured; "limited_by", the part and the rule that hold it
-        back; "parts", each a score or None; "unknown", the parts that were not measured; "told", all of it in
-        one line.
+        "score" 0 to 100, None where nothing was measured, and where neither a warning was given nor both fit
+        and generalisation were measured; "limited_by", the part and the rule that hold it back; "parts", each
+        a score or None; "unknown", the parts that were not measured; "told", all of it in one line.
     """
-    scored = _scored(findings, not_run)
+    closed = {one.rule for one in not_run}
+    if of_curves:
+        closed |= {rule for rules in PARTS.values() for rule in rules if rule not in OF_CURVES}
+    scored = _scored(findings, closed)
     return {**scored, "told": _told(scored)}
 
 
-def _scored(findings: Sequence[Finding], not_run: Sequence[NotRun]) -> Json:
-    closed = {one.rule for one in not_run}
+def _scored(findings: Sequence[Finding], closed: Collection[str]) -> Json:
     parts: dict[str, int | None] = {}
     worst_rule: dict[str, str] = {}
     for part, rules in PARTS.items():
         found = {one.rule: _points(one) for one in findings if one.rule in rules}
-        if not found and all(rule in closed for rule in rules if rule != "easier_validation"):
+        if not found and all(rule in closed for rule in rules if rule not in _NOT_ALONE):
             parts[part] = None
             continue
         if found:
@@ -71,7 +95,8 @@ def _scored(findings: Sequence[Finding], not_run: Sequence[NotRun]) -> Json:
         parts[part] = min(found.values(), default=100)
     measured = {part: score for part, score in parts.items() if score is not None}
     unknown = [part for part, score in parts.items() if score is None]
-    if not measured:
+    warned = any(one.severity != "info" for one in findings)
+    if not measured or (not warned and any(parts[part] is None for part in _TOLD_BY)):
         return {"score": None, "limited_by": None, "parts": parts, "unknown": unknown}
     least = min(measured, key=lambda part: measured[part])
     score = measured[least]

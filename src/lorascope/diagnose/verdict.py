@@ -8,6 +8,7 @@ from lorascope.diagnose.curves.logged import MIN_POINTS, logged_curve
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import SEVERITIES, Finding
 from lorascope.diagnose.rows.gates import MIN_EVALS
+from lorascope.diagnose.rows.low_rate import HARDLY
 from lorascope.diagnose.rows.resolution import hold_out_more
 from lorascope.errors import command
 from lorascope.metrics.uncertainty import MIN_CLUSTERS
@@ -65,7 +66,8 @@ def give_verdict(evidence: Evidence, findings: Sequence[Finding]) -> tuple[str, 
             return "not_enough_evidence", f"the losses cannot be judged: {found[rule].title}"
     for rule, verdict in _GRAVE.items():
         if rule in found and (rule == verdict or found[rule].severity != "info"):
-            return verdict, found[rule].title
+            slow = rule == "low_rate" and found[rule].evidence["share"] >= HARDLY
+            return ("still_improving" if slow else verdict), found[rule].title
     missing = what_is_missing(evidence)
     if evidence.log is not None and evidence.log.is_rl:
         return "not_enough_evidence", _NO_LIKELIHOOD

@@ -8,6 +8,8 @@ from lorascope.metrics.uncertainty import MIN_CLUSTERS
 from lorascope.pages.number import number_text
 from lorascope.report.facts import Facts, Json
 
+_TOLD = ("overlap", "allowed_checks", "dropped_rows")
+"""Findings of diagnose that the cautions word themselves."""
 _SAYS_NOTHING = ("base", "model", "merged", "checkpoint", "final", "output")
 
 
@@ -148,6 +150,8 @@ def _caution(facts: Facts) -> str:
         leaks = sum(one["same_both"] + (one.get("near_both") or 0) for one in overlap)
         if leaks:
             parts.append(f"{leaks:,} held-out rows are in training, so these figures flatter")
+    findings = [] if facts.diagnose is None else facts.diagnose["findings"]
+    parts += [one["title"] for one in findings if one["severity"] != "info" and one["rule"] not in _TOLD]
     if facts.check is not None and facts.check["failed"]:
         parts.append(f"checks that failed: {', '.join(facts.check['failed'])}")
     if facts.adapter is not None and facts.adapter["num_examples"] < 100:

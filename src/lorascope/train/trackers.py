@@ -44,9 +44,7 @@ class Trackers:
                 tracker = TensorBoardTracker("tensorboard", logging_dir=str(folder))
             else:
                 tracker = WandBTracker(run.name, dir=str(folder), config=config)
-            if hasattr(tracker, "start"):
-                tracker.start()
-            self._open.append(tracker)
+            self._open.append(_started(tracker, name))
 
     def step(self, record: StepRecord) -> None:
         """Send a step: what is not a number is left out, its reason stands in the step log."""
@@ -89,6 +87,29 @@ class Trackers:
         told = {name: value for name, value in values.items() if value is not None}
         for tracker in self._open:
             tracker.log(told, step=step)
+
+
+def _started(tracker: Any, name: str) -> Any:
+    """Open a tracker.
+
+    Raises:
+        ConfigError: It does not open, as W&B without a key.
+    """
+    try:
+        if hasattr(tracker, "start"):
+            tracker.start()
+    except Exception as error:  # each tracker has errors of its own
+        raise ConfigError(
+            explain(
+                f"train.trackers: {name} does not start: {str(error).splitlines()[0]}",
+                where="train.trackers",
+                why="no step was trained, because nothing of it would have been sent",
+                fix="WANDB_MODE=offline keeps its files in train/wandb for `wandb sync`; or: wandb login"
+                if name == "wandb"
+                else f"take {name} out of train.trackers",
+            )
+        ) from error
+    return tracker
 
 
 def refuse_missing(names: Sequence[str]) -> None:

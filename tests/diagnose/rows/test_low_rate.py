@@ -25,6 +25,15 @@ def test_a_loss_that_falls_in_proportion_to_the_rate_spent_is_found() -> None:
     assert give_verdict(evidence, [found])[0] == "not_learning"
 
 
+def test_a_slow_fall_that_is_worth_something_is_no_verdict_of_learning_nothing() -> None:
+    # 0.12 of 1.3 is 9 %: three times the rate, and still improving.
+    curve = [-0.12 * index / 10 for index in range(11)]
+    evidence = make_evidence(curve, curve, spread=0.01)
+    found = low_rate(evidence)
+    assert isinstance(found, Finding) and "train.learning_rate=0.0006" in found.action
+    assert give_verdict(evidence, [found])[0] == "still_improving"
+
+
 def test_a_fall_that_slows_down_is_none() -> None:
     curve = falling(11, depth=0.2, pace=2.0)  # 15 % of the loss, most of it in the first third
     assert low_rate(make_evidence(curve, curve, spread=0.01)) is None

@@ -36,5 +36,11 @@ def test_healthy_curves_with_noise_have_none() -> None:
     assert not [seed for seed in range(60) if setback(make_evidence(curve, curve, seed=seed))]
 
 
+def test_rows_that_are_remembered_do_not_fall_back_by_a_hundredth_of_a_nat() -> None:
+    # Losses of 0.1 and 0.15 are 50 % apart, and by less than a tenth of a nat.
+    curve = [0.0, -1.2, -1.2, -1.15, -1.2]
+    assert setback(make_evidence(curve, curve, spread=0.001)) is None
+
+
 def test_two_evaluations_show_no_setback() -> None:
     assert isinstance(setback(make_evidence([0.0, 1.0], [0.0, 1.0])), NotRun)

@@ -9,7 +9,7 @@ from lorascope.diagnose.series import Series
 
 RULE = "carry_over"
 _RESAMPLES = 2000
-_MOSTLY = 0.5
+_MOSTLY, _WELL = 0.5, 0.8
 
 
 def carry_over(evidence: Evidence) -> Outcome:
@@ -58,7 +58,7 @@ def carry_over(evidence: Evidence) -> Outcome:
         how_sure=f"{_RESAMPLES:,} resamples of the rows of both sets; near 1 it generalises, or the splits "
         "overlap",
         action="keep it so"
-        if high >= _MOSTLY
+        if rho >= _WELL
         else "train for fewer epochs, on more data or with a smaller rank",
         would_change="more rows, which narrow the interval",
     )

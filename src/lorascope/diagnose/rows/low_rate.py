@@ -10,6 +10,8 @@ RULE = "low_rate"
 _LEAST_EVALS = 5
 _STRAIGHT = 0.7
 _LITTLE = 0.20
+HARDLY = 0.05
+"""A fall so small that the verdict is that nothing is learnt; above it more learning would help."""
 
 
 def low_rate(evidence: Evidence) -> Outcome:
@@ -23,7 +25,7 @@ def low_rate(evidence: Evidence) -> Outcome:
         as much for the second half of its learning rate as for the first is still on the first slope, and
         that its curve gets flat is the schedule's doing.
     Gate: the base was evaluated (step 0), 5 evaluations, rates logged.
-    Advice: ten times the rate.
+    Advice: three times the rate; ten times where the whole fall is below 5 %.
 
     Source:
         Ours: for small steps the loss is linear in the sum of the rates (first order of gradient descent).
@@ -48,7 +50,7 @@ def low_rate(evidence: Evidence) -> Outcome:
     per_rate = (second.estimate / (spent[-1] - spent[half])) / (first.estimate / spent[half])
     if per_rate < _STRAIGHT:
         return None
-    rate = evidence.learning_rate or 0.0
+    rate, factor = evidence.learning_rate or 0.0, 10 if share < HARDLY else 3
     return Finding(
         rule=RULE,
         severity="warn",
@@ -65,7 +67,7 @@ def low_rate(evidence: Evidence) -> Outcome:
             f"half fell {per_rate:.2f} times as far as the first.",
         },
         how_sure=f"both falls are shown over {whole.num:,} rows; at a useful rate the second is far smaller",
-        action=f"ten times the rate: {evidence.retrain(learning_rate=f'{10 * rate:.2g}')}",
+        action=f"try {factor} times the rate: {evidence.retrain(learning_rate=f'{factor * rate:.2g}')}",
         would_change="a fall that slows down for the same learning rate spent",
     )
 

@@ -6,13 +6,14 @@ from lorascope.diagnose.rows.gates import need_evals, need_rows
 
 RULE = "setback"
 _LEAST_EVALS = 3
-_LEAST_RISE = 0.25
+_LEAST_RISE, _LEAST_NATS = 0.25, 0.1
 
 
 def setback(evidence: Evidence) -> Outcome:
     """Find an evaluation after which rows that are trained on were predicted far worse than before.
 
-    Signal: the train probe is at least 25 % above its best so far, shown at 1 - 0.05 / K, at any evaluation.
+    Signal: the train probe is at least 25 % and 0.1 nats above its best so far, shown at 1 - 0.05 / K, at any
+        evaluation. Rows that are remembered have losses near 0, where any change is a large share.
         Rows that are trained on do not get worse by overfitting: a rate that is too high, a resume without
         the adapter's or the optimizer's state, or a batch of broken rows does this.
     Gate: 3 evaluations, 20 probe rows.
@@ -32,7 +33,7 @@ def setback(evidence: Evidence) -> Outcome:
         best = probe.best(before=index)
         rise = probe.rise_from_best(index, best)
         share = rise.estimate / probe.loss(best)
-        if rise.low > 0 and share >= _LEAST_RISE:
+        if rise.low > 0 and share >= _LEAST_RISE and rise.estimate >= _LEAST_NATS:
             rises.append((share, index, best, rise))
     if not rises:
         return None
