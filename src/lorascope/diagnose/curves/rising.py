@@ -98,7 +98,8 @@ def logged_climb(evidence: Evidence) -> Outcome:
     Advice: a third of the learning rate; examples in a random order.
 
     Source:
-        Ours. Examples ordered by length or difficulty do the same, hence a warning and no more.
+        Ours. Examples ordered by length or difficulty do the same, hence a warning and no more: "shown" is
+        false.
     """
     if len(evidence.losses) < _CLIMB_POINTS:
         reason = f"{len(evidence.losses)} training losses are logged, {_CLIMB_POINTS} are needed"
@@ -120,6 +121,7 @@ def logged_climb(evidence: Evidence) -> Outcome:
         "stretch",
         {
             "kind": "curve_only",
+            "shown": False,
             "best_step": step,
             "above_best": share,
             "deviations": climb.deviations,
