@@ -238,3 +238,21 @@ def test_sft_trainer_of_trl_takes_it_too(chat_base: Path, tmp_path: Path) -> Non
     assert len(steps) == 4 and callback.checked is not None
     for line in steps:
         assert line["loss"] == pytest.approx(logged[line["step"]], abs=2e-3) and line["target_tokens"] > 0
+
+
+@pytest.mark.parametrize(("shown", "ends"), [(True, True), (False, False)])
+def test_a_rise_that_is_not_shown_to_be_overfitting_does_not_end_a_training(
+    monkeypatch: pytest.MonkeyPatch, shown: bool, ends: bool
+) -> None:
+    from types import SimpleNamespace
+
+    from lorascope.integrations import LorascopeCallback
+
+    callback = LorascopeCallback(tell=lambda line: None, stop_on=("overfitting",))
+    finding = {"rule": "overfitting", "evidence": {"shown": shown}}
+    callback.report = {"findings": [finding], "verdict_reason": ""}
+    monkeypatch.setattr(callback, "_judge", lambda: None)
+    monkeypatch.setattr(callback, "_write", lambda entry: None)
+    control = SimpleNamespace(should_training_stop=False)
+    callback.on_evaluate(SimpleNamespace(device="cpu"), SimpleNamespace(global_step=2, epoch=1.0), control)
+    assert control.should_training_stop is ends

@@ -16,6 +16,7 @@ from lorascope.diagnose.curves.metric_disagrees import metric_disagrees
 from lorascope.diagnose.curves.not_learning import logged_not_learning
 from lorascope.diagnose.curves.overfitting import logged_overfitting
 from lorascope.diagnose.curves.plateau import logged_plateau
+from lorascope.diagnose.curves.rising import logged_both_rise, logged_climb
 from lorascope.diagnose.curves.ship import logged_step_to_ship
 from lorascope.diagnose.data import allowed_checks, dropped_rows, overlap, prepared_again
 from lorascope.diagnose.evidence import Evidence
@@ -94,6 +95,8 @@ RULES: tuple[Rule, ...] = (
 LOG_RULES: tuple[Rule, ...] = (
     non_finite,
     divergence,
+    logged_both_rise,
+    logged_climb,
     no_effect,
     logged_overfitting,
     metric_disagrees,

@@ -64,44 +64,68 @@ def give_verdict(evidence: Evidence, findings: Sequence[Finding]) -> tuple[str, 
     for rule in _DATA_RULES:
         if rule in found and found[rule].severity == "critical":
             return "not_enough_evidence", f"the losses cannot be judged: {found[rule].title}"
+    # An evaluation loss that rose, and nothing tells whether by overfitting or by divergence.
+    risen = found.get("overfitting")
+    risen = risen if risen is not None and not risen.evidence.get("shown", True) else None
     for rule, verdict in _GRAVE.items():
-        if rule in found and (rule == verdict or found[rule].severity != "info"):
-            slow = rule == "low_rate" and found[rule].evidence["share"] >= HARDLY
-            return ("still_improving" if slow else verdict), found[rule].title
+        one = found.get(rule)
+        if one is not None and one is not risen and (rule == verdict or one.severity != "info"):
+            slow = rule == "low_rate" and one.evidence["share"] >= HARDLY
+            return ("still_improving" if slow else verdict), one.title
     missing = what_is_missing(evidence)
     if evidence.log is not None and evidence.log.is_rl:
         return "not_enough_evidence", _NO_LIKELIHOOD
     if evidence.log is not None:
-        return _of_a_curve(found, missing)
+        return _of_a_curve(found, missing, risen, _what_few_did(evidence))
     if missing:
         return "not_enough_evidence", _told(missing)
     declined, flat, falling = (found.get(rule) for rule in ("healthy_decline", "plateau", "still_improving"))
     if flat is not None and not (flat.evidence["annealed"] and declined):
         return "plateau", flat.title
-    if falling is not None:
-        return "still_improving", falling.title
-    if declined is not None:
-        return "healthy", declined.title + (f"; {flat.title}" if flat else "")
-    return "not_enough_evidence", _NOTHING_SHOWN
+    return _of_a_fall(declined, flat, falling) or ("not_enough_evidence", _NOTHING_SHOWN)
 
 
 _NOTHING_SHOWN = "validation loss is shown neither to have fallen nor to have risen nor to be flat"
 
 
-def _of_a_curve(found: Mapping[str, Finding], missing: Sequence[dict[str, Any]]) -> tuple[str, str]:
+def _what_few_did(evidence: Evidence) -> str:
+    """What evaluations too few to judge did, as the end of a sentence; nothing where there are not two."""
+    curve = logged_curve(evidence)
+    if curve is None or not 1 < len(curve) < LOGGED_EVALS:
+        return ""
+    before, after = float(curve.loss_E[0]), float(curve.loss_E[-1])
+    return f"; evaluation went from {before:.4g} to {after:.4g} over {len(curve)} of them"
+
+
+def _of_a_fall(
+    declined: Finding | None, flat: Finding | None, falling: Finding | None
+) -> tuple[str, str] | None:
+    if falling is not None:
+        return "still_improving", falling.title
+    if declined is not None:
+        return "healthy", declined.title + (f"; {flat.title}" if flat else "")
+    return None
+
+
+def _of_a_curve(
+    found: Mapping[str, Finding], missing: Sequence[dict[str, Any]], risen: Finding | None, few: str
+) -> tuple[str, str]:
     """The verdict on the log of another trainer, where nothing grave was found."""
+    if risen is not None and risen.severity != "info":
+        return "not_enough_evidence", risen.title
     unevaluated = any(one["what"] == "evaluations" for one in missing)
     if unevaluated and "staircase" in found:
         # Nothing is learnt from rows as they come, only from rows that come again.
         return "plateau", found["staircase"].title
-    for rule, verdict in (
-        ("plateau", "plateau"),
-        ("still_improving", "still_improving"),
-        ("healthy_decline", "healthy"),
-    ):
-        if rule in found:
-            return verdict, found[rule].title
-    return "not_enough_evidence", _told(missing) if missing else _NOTHING_SHOWN
+    declined, flat, falling = (found.get(rule) for rule in ("healthy_decline", "plateau", "still_improving"))
+    if flat is not None and not (flat.evidence["annealed"] and declined):
+        return "plateau", flat.title
+    fell = _of_a_fall(declined, flat, falling)
+    if fell is not None:
+        return fell
+    if risen is not None:
+        return "not_enough_evidence", risen.title
+    return "not_enough_evidence", _told(missing) + few if missing else _NOTHING_SHOWN
 
 
 _NO_LIKELIHOOD = (
@@ -143,7 +167,7 @@ def _missing_in_log(evidence: Evidence) -> list[dict[str, Any]]:
     curve = logged_curve(evidence)
     missing: list[dict[str, Any]] = []
     if len(evidence.losses) < MIN_POINTS:
-        how = "log more often, or train longer"
+        how = "log more often: every step of a short training"
         missing.append(
             {"what": "training points", "have": len(evidence.losses), "need": MIN_POINTS, "how": how}
         )

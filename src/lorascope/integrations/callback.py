@@ -138,7 +138,9 @@ class LorascopeCallback(TrainerCallback):
         self._write({"step": state.global_step, "epoch": state.epoch, **told})
         self._judge()
         found = self.report["findings"] if self.report is not None else []
-        if of_any(any(one["rule"] in self.stop_on for one in found), args.device):
+        # What rose for a reason that nobody can tell is worth a line, not the end of a training.
+        ends = any(one["rule"] in self.stop_on and one["evidence"].get("shown", True) for one in found)
+        if of_any(ends, args.device):
             if self.report is not None:
                 self._say(f"lorascope: training ends here, {self.report['verdict_reason']}")
             control.should_training_stop = True

@@ -45,6 +45,13 @@ def test_leaps_at_equal_distances_are_told_as_a_rhythm_without_advice_on_the_rat
     assert found.severity == "info" and "would not help" in found.action
 
 
+def test_a_training_that_collapses_has_no_rhythm_of_neighbouring_points() -> None:
+    # The 32 points behind the collapse leap out of the 64 before, until half of those are high as well.
+    found = spikes(made_log(np.concatenate([np.full(200, 1.2), np.full(60, 10.8)]), noise=0.03))
+    assert isinstance(found, Finding) and found.evidence["num_spikes"] >= 30
+    assert found.evidence["rhythm"] is None and found.severity == "warn"
+
+
 def test_leaps_where_epochs_begin_are_told_so() -> None:
     # 6 epochs of 100 steps; steps 201, 301, 501, 601 are the first of theirs, at unequal distances.
     found = spikes(made_log(leaping(620, [201, 301, 501, 601]), noise=0.03, epochs=6.2))

@@ -12,7 +12,8 @@ def logged_decline(evidence: Evidence) -> Outcome:
     """Find that the evaluation loss fell, from the curve alone.
 
     Signal: it fell from the first evaluation to the last by 1 % and by 2.5 standard errors of a difference;
-        or each of 5 or more evaluations is below the one before (by chance once in 120 flat curves).
+        or each of 5 or more evaluations is below the one before (by chance once in 120 flat curves). The last
+        two are not shown to lie above the best: what fell and rose again is no healthy decline.
     Gate: 4 evaluations, 10 training points.
     Advice: measure it exactly.
 
@@ -22,6 +23,8 @@ def logged_decline(evidence: Evidence) -> Outcome:
     curve = need_curve(RULE, evidence)
     if isinstance(curve, NotRun):
         return curve
+    if curve.stays_above(curve.best()):
+        return None
     last = len(curve) - 1
     shown = -curve.rise(0, last) > curve.visible()
     if not shown and not (len(curve) >= _ALL_FALL and curve.all_fall()):

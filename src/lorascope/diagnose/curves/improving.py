@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 
-from lorascope.diagnose.curves.logged import LoggedCurve, need_curve
+from lorascope.diagnose.curves.logged import MIN_EVALS, LoggedCurve, logged_curve, need_curve
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.steps.fall import MIN_POINTS, noise
 from lorascope.diagnose.steps.gates import need_points
+from lorascope.diagnose.steps.staircase import staircase
 
 RULE = "still_improving"
 _GAIN, _ANNEALED_GAIN = 0.02, 0.05
@@ -28,7 +29,9 @@ def logged_improving(evidence: Evidence) -> Outcome:
         end alone brings some), or by 0.2 % and the noise where less than half of the planned steps were made,
         or the last one is the best while the training loss fell by 5 % (never at a rate that has run out).
         Without evaluations: the training loss fell by 5 % over the last quarter (10 % where the learning rate
-        has run out or is not logged), shown by its slope over the last half, within the first 6 epochs.
+        has run out or is not logged), shown by its slope over the last half, within the first 6 epochs, and
+        not in stairs. So too beside one evaluation, or two or three of which each is below the one before:
+        too few to know their noise, and they are told.
     Gate: 4 evaluations, or 20 training points and 50 steps.
     Advice: more steps, and validation rows where there are none.
 
@@ -87,6 +90,11 @@ def _by_training(evidence: Evidence, missing: NotRun) -> Outcome:
         return NotRun(
             rule=RULE, reason=f"{missing.reason}, and after {epoch[-1]:.0f} epochs rows are remembered"
         )
+    curve = logged_curve(evidence)
+    if curve is not None and (len(curve) >= MIN_EVALS or not curve.all_fall()):
+        return missing
+    if curve is None and isinstance(staircase(evidence), Finding):
+        return NotRun(rule=RULE, reason="the training loss falls in stairs: by rows that come again")
     gain = train_gain(evidence)
     end = float(evidence.steps.step[-1])
     ending = evidence.learning_rate is None or evidence.annealed(0.9 * end)
@@ -96,8 +104,7 @@ def _by_training(evidence: Evidence, missing: NotRun) -> Outcome:
     return Finding(
         rule=RULE,
         severity="info",
-        title=f"the training loss is still falling: {gain[0]:.0%} over the last quarter; no evaluation was "
-        "logged",
+        title=f"the training loss is still falling: {gain[0]:.0%} over the last quarter; {_evaluated(curve)}",
         evidence={
             "kind": "curve_only",
             "training_gain": gain[0],
@@ -107,9 +114,22 @@ def _by_training(evidence: Evidence, missing: NotRun) -> Outcome:
             "(standard error "
             f"{gain[1]:.1%}).",
         },
-        how_sure="shown for training rows only: whether it carries over to others, nobody measured",
-        action="hold out validation rows and train longer",
+        how_sure="shown for training rows only: whether it carries over to others, "
+        + ("nobody measured" if curve is None else "too few evaluations say"),
+        action="hold out validation rows and train longer"
+        if curve is None
+        else f"evaluate more often, {MIN_EVALS + 1} times at least, and train longer while that falls",
         would_change="an evaluation loss that no longer falls",
+    )
+
+
+def _evaluated(curve: LoggedCurve | None) -> str:
+    if curve is None:
+        return "no evaluation was logged"
+    if len(curve) == 1:
+        return "the only evaluation shows no trend"
+    return (
+        f"evaluation fell from {curve.loss_E[0]:.4g} to {curve.loss_E[-1]:.4g} over {len(curve)} evaluations"
     )
 
 

@@ -67,6 +67,10 @@ class LoggedCurve:
         before = float(np.interp(_LATE * self.step_E[-1], self.step_E, self.loss_E))
         return 1 - float(self.loss_E[-1]) / before
 
+    def all_rise(self, start: int) -> bool:
+        """Whether each evaluation after this one is above the one before."""
+        return bool((np.diff(self.loss_E[start:]) > 0).all())
+
     def all_fall(self) -> bool:
         """Whether each evaluation is below the one before: by chance once in E! flat curves."""
         return bool((np.diff(self.loss_E) < 0).all())
@@ -100,8 +104,16 @@ def successive_noise(logs: np.ndarray) -> float:
     return _MAD_TO_SD * float(np.median(np.abs(np.diff(logs, 2)))) / math.sqrt(6)
 
 
-def need_curve(rule: str, evidence: Evidence, least: int = MIN_EVALS) -> NotRun | LoggedCurve:
+def need_curve(
+    rule: str, evidence: Evidence, least: int = MIN_EVALS, points: int = MIN_POINTS
+) -> NotRun | LoggedCurve:
     """Insist on a training long enough to read, and on enough evaluations.
+
+    Args:
+        rule: Name of the rule that asks.
+        evidence: Of a log.
+        least: Evaluations that are needed.
+        points: Training points that are needed.
 
     Returns:
         The curve, or why the rule cannot be run.
@@ -114,8 +126,8 @@ def need_curve(rule: str, evidence: Evidence, least: int = MIN_EVALS) -> NotRun 
         return NotRun(rule=rule, reason="no evaluation loss is logged")
     if len(curve) < least:
         return NotRun(rule=rule, reason=f"{len(curve)} evaluations are logged, {least} are needed")
-    if len(evidence.losses) < MIN_POINTS:
-        reason = f"{len(evidence.losses)} training losses are logged, {MIN_POINTS} are needed"
+    if len(evidence.losses) < points:
+        reason = f"{len(evidence.losses)} training losses are logged, {points} are needed"
         return NotRun(rule=rule, reason=reason)
     return curve
 
@@ -128,9 +140,15 @@ def train_loss_near(evidence: Evidence, step: float, width: float) -> float | No
 
 
 def train_change(evidence: Evidence, curve: LoggedCurve, start: int, end: int) -> float | None:
-    """Relative change of the training loss between two evaluations, each as a median of what led up to it."""
+    """Relative change of the training loss between two evaluations, each as a median of what led up to it.
+
+    Before an evaluation that nothing led up to, the base model's, stands what followed it.
+    """
     width = float(np.median(np.diff(curve.step_E))) if len(curve) > 1 else math.inf
-    before = train_loss_near(evidence, float(curve.step_E[start]), width)
+    opening = float(curve.step_E[start])
+    before = train_loss_near(evidence, opening, width)
+    if before is None:
+        before = train_loss_near(evidence, opening + width, width)
     after = train_loss_near(evidence, float(curve.step_E[end]), width)
     return after / before - 1 if before and after is not None else None
 

@@ -1,74 +1,162 @@
-"""An evaluation loss that rises while the training loss falls, as logged."""
+"""An evaluation loss that rises, as logged: overfitting where the training loss fell meanwhile."""
 
-from lorascope.diagnose.curves.logged import LoggedCurve, in_words, need_curve, train_change
+from dataclasses import dataclass
+
+from lorascope.diagnose.curves.logged import VISIBLE, LoggedCurve, in_words, need_curve, train_change
 from lorascope.diagnose.curves.metric_disagrees import choose_first, disagreement, winners
+from lorascope.diagnose.curves.rising import both_rise
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 
 RULE = "overfitting"
 MIN_EVALS = 5
+_FEWEST = 2
 _WARN, _CRITICAL = 0.03, 0.10
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rise:
+    """The end of a curve above its best.
+
+    Attributes:
+        best: Index of the evaluation with the lowest loss.
+        share: How far the last one lies above it, as a share.
+        trained: How the training loss moved meanwhile, as a share; None where it is not logged.
+        shown: Whether that is overfitting; else it may as well be divergence, or chance.
+    """
+
+    best: int
+    share: float
+    trained: float | None
+    shown: bool
+
+
 def logged_overfitting(evidence: Evidence) -> Outcome:
-    """Find overfitting after the best evaluation, from the curve alone.
+    """Find an evaluation loss that rose after its best, from the curve alone.
 
     Signal: the last two evaluations lie above the best by 1 % and by 2.5 standard errors of a difference,
-        with the noise of successive differences, while the training loss fell over the same steps. By size:
-        info below 3 %, warn to 10 %, critical above.
-    Gate: 5 evaluations, 10 training points.
+        with the noise of successive differences. By size: info below 3 %, warn to 10 %, critical above. It is
+        overfitting where the training loss fell by 1 % over the same steps. Where it did not, or where none
+        is logged, the rise is told without that name ("shown" is false), and does not decide the verdict but
+        for not_enough_evidence; where both are shown to rise `diverging` tells it.
+        Of 2 to 4 evaluations, whose noise cannot be known: the last lies 3 % above the best, warn from 10 %.
+        It counts as overfitting where after the best each is above the one before, twice at least, by 10 % in
+        all, and the training loss fell. 2 evaluations are therefore never enough.
+    Gate: 2 evaluations.
     Advice: the checkpoint of the best evaluation; then fewer epochs. Where a task metric improved meanwhile,
         see `metric_disagrees`, both winners are named, and the criterion is to be chosen first.
 
     Source:
         Rule R8 of docs/diagnose.md, the weak form: one number cannot tell which rows were drawn.
     """
-    curve = need_curve(RULE, evidence, MIN_EVALS)
+    curve = need_curve(RULE, evidence, _FEWEST, points=0)
     if isinstance(curve, NotRun):
         return curve
     best, last = curve.best(), len(curve) - 1
-    if not curve.stays_above(best):
-        return None
+    share = float(curve.loss_E[last] / curve.loss_E[best]) - 1
     trained = train_change(evidence, curve, best, last)
-    if trained is None or trained >= 0:
+    fell = trained is not None and trained < -VISIBLE
+    if len(curve) < MIN_EVALS:
+        if share < _WARN:
+            reason = f"{len(curve)} evaluations are logged, {MIN_EVALS} are needed to know their noise"
+            return NotRun(rule=RULE, reason=reason)
+        shown = fell and share >= _CRITICAL and best < last - 1 and curve.all_rise(best)
+        return _of_few(evidence, curve, _Rise(best=best, share=share, trained=trained, shown=shown))
+    if not curve.stays_above(best) or both_rise(evidence, curve):
         return None
-    return _finding(evidence, curve, best, trained)
+    return _of_many(evidence, curve, _Rise(best=best, share=share, trained=trained, shown=fell))
 
 
-def _finding(evidence: Evidence, curve: LoggedCurve, best: int, trained: float) -> Finding:
-    low, high = float(curve.loss_E[best]), float(curve.loss_E[-1])
-    share, step, end = high / low - 1, int(curve.step_E[best]), int(curve.step_E[-1])
-    word, other = evidence.step_word, disagreement(evidence, curve)
-    severity: Severity = "info" if share < _WARN else "warn" if share <= _CRITICAL else "critical"
+def _of_many(evidence: Evidence, curve: LoggedCurve, rise: _Rise) -> Finding:
+    word, since = evidence.step_word, int(curve.step_E[rise.best])
+    severity: Severity = "info" if rise.share < _WARN else "warn" if rise.share <= _CRITICAL else "critical"
+    other = disagreement(evidence, curve)
     return Finding(
         rule=RULE,
         severity=severity,
-        title=f"overfitting since {word} {step:,}: evaluation loss is {share:.1%} above its best",
-        evidence={
-            "kind": "curve_only",
-            "best_step": step,
-            "best_loss": low,
-            "last_step": end,
-            "last_loss": high,
-            "share": share,
-            "noise": curve.noise,
-            "training_change": trained,
-            "sentence": f"Evaluation {in_words(low)} at {word} {step:,}, {in_words(high)} at {word} "
-            f"{end:,}; over the same {word}s the training loss moved by "
-            f"{trained:+.0%}. Some guides call this divergence."
+        title=f"overfitting since {word} {since:,}: evaluation loss is {rise.share:.1%} above its best"
+        if rise.shown
+        else f"evaluation loss rose by {rise.share:.1%} since {word} {since:,}; {_untold(rise)}",
+        evidence=_numbers(evidence, curve, rise)
+        | {
+            "sentence": _sentence(evidence, curve, rise)
+            + (" Some guides call this divergence." if rise.shown else "")
             + (f" {winners(evidence, curve, other)}" if other else ""),
         },
-        how_sure=f"twice in a row beyond 2.5 standard errors of a noise of {curve.noise:.1%}; from the "
-        "curve alone, so "
-        "which rows happened to be held out is not covered",
-        action=choose_first(evidence, curve, other) if other else _action(evidence, step, word),
+        how_sure=f"twice in a row beyond 2.5 standard errors of a noise of {curve.noise:.1%}; from the curve "
+        "alone, so which rows happened to be held out is not covered",
+        action=choose_first(evidence, curve, other) if other else _action(evidence, curve, rise),
         would_change=f"{other.name} as the criterion: by it the training was still improving"
         if other
         else "a task metric that still improves: then a rising loss is not what matters",
     )
 
 
-def _action(evidence: Evidence, step: int, word: str) -> str:
-    if any(saved == step for saved in evidence.adapters.values()):
-        return f"ship checkpoint-{step}: it is on disk"
-    return f"ship what was saved nearest to {word} {step:,}; then train for fewer epochs"
+def _of_few(evidence: Evidence, curve: LoggedCurve, rise: _Rise) -> Finding:
+    word, since = evidence.step_word, int(curve.step_E[rise.best])
+    low, high = float(curve.loss_E[rise.best]), float(curve.loss_E[-1])
+    unknown, risen = f"{MIN_EVALS} are needed to know its noise", len(curve) - rise.best
+    return Finding(
+        rule=RULE,
+        severity="warn" if rise.share >= _CRITICAL else "info",
+        title=f"overfitting since {word} {since:,}: evaluation rose from {low:.4g} to {high:.4g}, each of "
+        f"{risen} evaluations above the one before"
+        if rise.shown
+        else f"evaluation rose from {low:.4g} to {high:.4g} over {risen} evaluations; {unknown}",
+        evidence=_numbers(evidence, curve, rise) | {"sentence": _sentence(evidence, curve, rise)},
+        how_sure=f"{len(curve)} evaluations are logged; {unknown}, so the size of the rise speaks alone",
+        action=_action(evidence, curve, rise)
+        if rise.shown
+        else f"evaluate at least {MIN_EVALS} times; until then prefer {word} {since:,} to the last",
+        would_change="further evaluations below the best so far",
+    )
+
+
+def _numbers(evidence: Evidence, curve: LoggedCurve, rise: _Rise) -> dict[str, object]:
+    return {
+        "kind": "curve_only",
+        "shown": rise.shown,
+        "best_step": int(curve.step_E[rise.best]),
+        "best_loss": float(curve.loss_E[rise.best]),
+        "last_step": int(curve.step_E[-1]),
+        "last_loss": float(curve.loss_E[-1]),
+        "share": rise.share,
+        "noise": curve.noise if len(curve) >= MIN_EVALS else None,
+        "num_evaluations": len(curve),
+        "training_change": rise.trained,
+    }
+
+
+def _untold(rise: _Rise) -> str:
+    if rise.trained is None:
+        return "no training loss is logged, so overfitting and divergence cannot be told apart"
+    return "the training loss is not shown to fall, so overfitting and divergence cannot be told apart"
+
+
+def _sentence(evidence: Evidence, curve: LoggedCurve, rise: _Rise) -> str:
+    word = evidence.step_word
+    low, high = float(curve.loss_E[rise.best]), float(curve.loss_E[-1])
+    trained = (
+        "no training loss is logged beside them"
+        if rise.trained is None
+        else f"over the same {word}s the training loss moved by {rise.trained:+.0%}"
+    )
+    return (
+        f"Evaluation {in_words(low)} at {word} {int(curve.step_E[rise.best]):,}, {in_words(high)} at {word} "
+        f"{int(curve.step_E[-1]):,}; {trained}."
+    )
+
+
+def _action(evidence: Evidence, curve: LoggedCurve, rise: _Rise) -> str:
+    step, word = int(curve.step_E[rise.best]), evidence.step_word
+    if step <= 0:
+        return f"ship no adapter: none is better than the base model; {evidence.slower()}"
+    saved = any(one == step for one in evidence.adapters.values())
+    ship = (
+        f"ship checkpoint-{step}: it is on disk"
+        if saved
+        else f"ship what was saved nearest to {word} {step:,}"
+    )
+    if not rise.shown:
+        return f"{ship}; log the training loss beside it: where it falls train for fewer epochs, else slower"
+    return ship if saved else f"{ship}; then train for fewer epochs"

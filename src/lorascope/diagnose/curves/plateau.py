@@ -23,7 +23,8 @@ def logged_plateau(evidence: Evidence) -> Outcome:
     Signal: every evaluation over the last 40 % of the steps (three at least) lies within 1.5 % of the last,
         and no new best was reached in the last fifth of the steps: it is not merely slow.
     Gate: 4 evaluations; noise between the neighbours of the window that can conclude, 1.5 % / 1.645 at most.
-    Advice: stop, or restart with a higher learning rate.
+    Advice: stop, or restart with a higher learning rate. Where the rate was mostly below 10 % of its peak the
+        loss is flat because the schedule ended: measure what was gained.
 
     Source:
         Rule R7 of docs/diagnose.md, the weak form. Readers of public logs call a curve healthy that still
@@ -43,11 +44,12 @@ def logged_plateau(evidence: Evidence) -> Outcome:
     if curve.step_E[curve.best()] > (1 - _NO_BEST) * end and curve.rise(0, len(curve) - 1) < -0.01:
         return None
     since = int(curve.step_E[start])
-    word = evidence.step_word
+    word, annealed = evidence.step_word, evidence.annealed(since)
     return Finding(
         rule=RULE,
         severity="info",
-        title=f"evaluation loss is flat since {word} {since:,}",
+        title=f"evaluation loss is flat since {word} {since:,}"
+        + (": the learning rate has run out" if annealed else ""),
         evidence={
             "kind": "curve_only",
             "first_step": since,
@@ -55,13 +57,16 @@ def logged_plateau(evidence: Evidence) -> Outcome:
             "loss": float(tail[-1]),
             "low": float(tail.min()),
             "high": float(tail.max()),
-            "annealed": evidence.annealed(since),
+            "annealed": annealed,
             "sentence": f"{len(tail)} evaluations from {word} {since:,} on lie between {tail.min():.4g} and "
             f"{tail.max():.4g}, and the best of all was reached at {word} "
             f"{int(curve.step_E[curve.best()]):,}.",
         },
         how_sure=f"noise of {spread:.2%} between neighbours; from the curve alone",
-        action="stop here and measure it, or start again with a higher learning rate",
+        action="measure what it gained: lorascope eval --base MODEL --adapter ADAPTER --data VALIDATION; for "
+        "more, a schedule that runs out later"
+        if annealed
+        else "stop here and measure it, or start again with a higher learning rate",
         would_change="a new best by more than the noise",
     )
 

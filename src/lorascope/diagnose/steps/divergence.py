@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
-from lorascope.diagnose.finding import Finding, Outcome
+from lorascope.diagnose.finding import Finding, Outcome, Severity
 from lorascope.diagnose.steps.fall import median_difference_stderr, noise
 from lorascope.diagnose.steps.gates import need_points
 
@@ -93,11 +93,17 @@ def _never_back(evidence: Evidence, logs: np.ndarray) -> Finding | None:
     )
 
 
-def diverging_finding(evidence: Evidence, title: str, numbers: dict[str, object], how_sure: str) -> Finding:
+def diverging_finding(
+    evidence: Evidence,
+    title: str,
+    numbers: dict[str, object],
+    how_sure: str,
+    severity: Severity = "critical",
+) -> Finding:
     """The finding that a training comes apart."""
     return Finding(
         rule=RULE,
-        severity="critical",
+        severity=severity,
         title=title,
         evidence=numbers,
         how_sure=how_sure,

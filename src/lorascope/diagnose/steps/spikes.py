@@ -6,6 +6,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, Outcome, Severity
+from lorascope.diagnose.steps.divergence import divergence
 from lorascope.diagnose.steps.gates import need_points
 from lorascope.diagnose.steps.local import local_median, past_median, past_spread
 
@@ -15,6 +16,7 @@ _DEVIATIONS, _TIMES = 6.0, 1.8
 _SKIPPED_SHARE, _SKIPPED_MOST = 0.05, 5
 _MANY = 3
 _PERIODIC_LEAST, _PERIODIC_CV, _AT_BOUNDARIES = 4, 0.15, 0.75
+_LEAST_GAP = 1.5  # of the distance between two logged points: neighbours have no rhythm but the log's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,8 @@ def spikes(evidence: Evidence) -> Outcome:
 
     Signal: a loss more than 6 robust deviations and 1.8 times above the median of the 64 before. Info; warn
         from the third on, and where the gradient norm leaps with one. Leaps at equal distances (coefficient
-        of variation <= 0.15) or three quarters of them where an epoch begins are told as rhythm.
+        of variation <= 0.15) or three quarters of them where an epoch begins are told as rhythm; leaps of
+        neighbouring points are none, nor those of a training that comes apart.
     Gate: 64 points behind the first 5 %.
     Advice: the batches of these steps; for a rhythm, what the trainer does at that distance.
 
@@ -128,7 +131,9 @@ def spikes(evidence: Evidence) -> Outcome:
 def _rhythm(at: np.ndarray, evidence: Evidence) -> str | None:
     if len(at) < _PERIODIC_LEAST:
         return None
-    gaps = np.diff(evidence.steps.step[at])
+    gaps, logged = np.diff(evidence.steps.step[at]), float(np.median(np.diff(evidence.steps.step)))
+    if gaps.mean() < _LEAST_GAP * logged or isinstance(divergence(evidence), Finding):
+        return None
     if gaps.std() <= _PERIODIC_CV * gaps.mean():
         return f"every {gaps.mean():.0f} steps"
     epoch = evidence.steps.epoch

@@ -1,0 +1,189 @@
+"""A training loss that rises slowly, with the evaluation loss or alone. Shapes: P training points."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from lorascope.diagnose.curves.logged import LoggedCurve, in_words, need_curve, train_change
+from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
+from lorascope.diagnose.steps.divergence import RULE, divergence, diverging_finding
+from lorascope.diagnose.steps.fall import median_difference_stderr, noise
+
+MIN_EVALS = 5
+_LEAST, _CRITICAL = 0.03, 0.10
+_DEVIATIONS = 4.0
+_CLIMB_POINTS = 40
+_CLIMB, _CLIMB_DEVIATIONS = 0.15, 6.0
+_PARTS = 4
+_ONE_JUMP = 0.6
+_LEAST_SHARE = 0.25
+
+
+def logged_both_rise(evidence: Evidence) -> Outcome:
+    """Find a training that comes apart slowly: evaluation and training loss both rise.
+
+    Signal: the last two evaluations lie above the best by 3 % and by 2.5 standard errors of a difference;
+        over the same steps the training loss rose too, and its last tenth lies above its best stretch of that
+        length by 3 % and 4 standard errors. Warn, critical above 10 % of the evaluation loss.
+    Gate: 5 evaluations, 10 training points.
+    Advice: a third of the learning rate.
+
+    Source:
+        Ours, between `overfitting`, which needs a falling training loss, and the rule on the training loss
+        alone, which needs 1.5 times its best: two curves that agree need less each. 4 standard errors,
+        because the best of ten stretches lies 1.5 below the mean by chance.
+    """
+    curve = need_curve(RULE, evidence, MIN_EVALS)
+    if isinstance(curve, NotRun):
+        return curve
+    best, last = curve.best(), len(curve) - 1
+    if not both_rise(evidence, curve):
+        return None
+    low, high = float(curve.loss_E[best]), float(curve.loss_E[last])
+    word, since, climb = evidence.step_word, int(curve.step_E[best]), stretch_climb(evidence)
+    trained = train_change(evidence, curve, best, last) or 0.0
+    severity: Severity = "critical" if high / low - 1 > _CRITICAL else "warn"
+    return diverging_finding(
+        evidence,
+        f"evaluation and training loss both rise since {word} {since:,}: evaluation is {high / low - 1:.1%} "
+        "above its best",
+        {
+            "kind": "curve_only",
+            "best_step": since,
+            "best_loss": low,
+            "last_loss": high,
+            "share": high / low - 1,
+            "noise": curve.noise,
+            "training_change": trained,
+            "training_above_best": math.exp(climb.height) - 1,
+            "sentence": f"Evaluation {in_words(low)} at {word} {since:,}, {in_words(high)} at {word} "
+            f"{int(curve.step_E[last]):,}; over the same {word}s the training loss moved by {trained:+.0%}, "
+            f"and its end lies {math.exp(climb.height) - 1:.0%} above its best stretch.",
+        },
+        f"evaluation twice in a row beyond 2.5 standard errors of a noise of {curve.noise:.1%}, training "
+        f"{climb.deviations:.0f} standard errors above its best stretch; from the curves alone",
+        severity,
+    )
+
+
+def both_rise(evidence: Evidence, curve: LoggedCurve) -> bool:
+    """Whether both losses are shown to have risen since the best evaluation, by 3 % at least.
+
+    Args:
+        evidence: Of a log.
+        curve: Its evaluation losses.
+    """
+    best, last = curve.best(), len(curve) - 1
+    if not curve.stays_above(best) or curve.loss_E[last] < (1 + _LEAST) * curve.loss_E[best]:
+        return False
+    trained, climb = train_change(evidence, curve, best, last), stretch_climb(evidence)
+    return bool(
+        trained is not None
+        and trained > 0
+        and climb.height > math.log1p(_LEAST)
+        and climb.deviations > _DEVIATIONS
+    )
+
+
+def logged_climb(evidence: Evidence) -> Outcome:
+    """Find a training loss that climbs steadily, where no evaluation says otherwise.
+
+    Signal: the last tenth of the training points lies 15 % and 6 standard errors above the best stretch of
+        that length; the climb makes up a quarter of the points at least; each quarter of it lies above the
+        one before, and none brings more than 0.6 of it: a single jump is where other examples begin. Nothing
+        is said where evaluations do not rise, nor where a graver finding tells of the same climb.
+    Gate: 40 points.
+    Advice: a third of the learning rate; examples in a random order.
+
+    Source:
+        Ours. Examples ordered by length or difficulty do the same, hence a warning and no more: "shown" is
+        false.
+    """
+    if len(evidence.losses) < _CLIMB_POINTS:
+        reason = f"{len(evidence.losses)} training losses are logged, {_CLIMB_POINTS} are needed"
+        return NotRun(rule=RULE, reason=reason)
+    judged = need_curve(RULE, evidence, 2)
+    if isinstance(judged, LoggedCurve) and (
+        judged.rise(judged.best(), len(judged) - 1) <= judged.visible() or both_rise(evidence, judged)
+    ):
+        return None
+    climb = stretch_climb(evidence)
+    high = climb.height > math.log1p(_CLIMB) and climb.deviations > _CLIMB_DEVIATIONS
+    refused = evidence.log is not None and evidence.log.is_rl
+    if not high or refused or not _steady(climb) or isinstance(divergence(evidence), Finding):
+        return None
+    share, step = math.exp(climb.height) - 1, int(climb.step)
+    return diverging_finding(
+        evidence,
+        f"the training loss climbs since {evidence.step_word} {step:,}: it ends {share:.0%} above its best "
+        "stretch",
+        {
+            "kind": "curve_only",
+            "shown": False,
+            "best_step": step,
+            "above_best": share,
+            "deviations": climb.deviations,
+            "sentence": f"Its best {climb.width:,} points in a row end at {evidence.step_word} {step:,}; "
+            f"each quarter of what follows lies above the one before, and the last {climb.width:,} points "
+            f"lie {share:.0%} above.",
+        },
+        f"{climb.deviations:.0f} standard errors; examples ordered by difficulty or length look the same, "
+        "and no evaluation says which it is",
+        "warn",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Climb:
+    """How far a training ends above its best stretch.
+
+    Attributes:
+        logs: Log losses of the training points, warmup included, [P].
+        width: Points of a stretch, a tenth of them.
+        start: Index of the first point behind the best stretch.
+        step: Of the last point of the best stretch.
+        height: ln(median of the last stretch / median of the best one); 0 where there are too few points.
+        deviations: The same in standard errors of a difference of two medians.
+    """
+
+    logs: np.ndarray
+    width: int
+    start: int
+    step: float
+    height: float
+    deviations: float
+
+
+def stretch_climb(evidence: Evidence) -> Climb:
+    """How far the training loss ends above its best stretch, warmup included."""
+    points = evidence.steps
+    usable = np.isfinite(points.loss) & (points.loss > 0)
+    logs, steps = np.log(points.loss[usable]), points.step[usable]
+    width = max(3, len(logs) // 10)
+    starts = range(0, len(logs) - 2 * width + 1, max(1, width // 3))
+    if not starts:
+        return Climb(logs=logs, width=width, start=len(logs), step=math.nan, height=0.0, deviations=0.0)
+    medians = [float(np.median(logs[one : one + width])) for one in starts]
+    best = int(np.argmin(medians))
+    height, start = float(np.median(logs[-width:])) - medians[best], starts[best] + width
+    stderr = median_difference_stderr(max(noise(logs), 1e-9), width)
+    return Climb(
+        logs=logs,
+        width=width,
+        start=start,
+        step=float(steps[start - 1]),
+        height=height,
+        deviations=height / stderr,
+    )
+
+
+def _steady(climb: Climb) -> bool:
+    behind = climb.logs[climb.start :]
+    if len(behind) < _LEAST_SHARE * len(climb.logs):
+        return False
+    best = climb.logs[climb.start - climb.width : climb.start]
+    heights = [float(np.median(one)) for one in (best, *np.array_split(behind, _PARTS))]
+    rises = np.diff(heights)
+    return bool((rises > 0).all() and rises.max() <= _ONE_JUMP * rises.sum())
