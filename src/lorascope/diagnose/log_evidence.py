@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from lorascope.diagnose.evidence import Evidence, State
 from lorascope.diagnose.logs import LoggedRun
+from lorascope.diagnose.logs.order import standing
 
 _WHOLE = 0.999
 
@@ -22,18 +21,10 @@ def log_evidence(log: LoggedRun, name: str) -> Evidence:
     """
     steps, evals = log.train, log.evals
     if log.restarts:
-        steps, evals = steps.where(_standing(steps.step)), evals.where(_standing(evals.step))
+        steps, evals = steps.where(standing(steps.step)), evals.where(standing(evals.step))
         evals = evals.where(evals.step >= steps.step[0])
     log = log.with_points(steps, evals)
     return Evidence(run=name, state=_state(log), steps=steps, log=log, adapters=_saved(log))
-
-
-def _standing(step: np.ndarray) -> np.ndarray:
-    """Which points were not done again: at each fall of the step those from there on are passed over."""
-    standing = np.ones(len(step), dtype=bool)
-    for at in np.flatnonzero(np.diff(step) < 0) + 1:
-        standing[:at] &= step[:at] < step[at]
-    return standing
 
 
 def _state(log: LoggedRun) -> State:

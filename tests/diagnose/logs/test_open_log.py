@@ -67,10 +67,22 @@ def test_the_only_log_of_a_folder_is_read_and_of_several_none_is_guessed(tmp_pat
         open_log(tmp_path)
 
 
-def test_a_run_folder_of_wandb_is_read_from_its_output(tmp_path: Path) -> None:
+def test_a_run_folder_of_wandb_is_read_from_its_output_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "output.log").write_text("{'loss': 2.5}\n")
-    assert open_log(tmp_path).train.loss.tolist() == [2.5]
+    run = open_log(tmp_path)
+    assert run.train.loss.tolist() == [2.5]
+    assert "only output.log" in run.problems[0] and "wandb sync" in run.problems[0]
+
+
+def test_a_run_folder_of_wandb_that_tells_no_loss_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "run-5nn9.wandb").write_bytes(b":W&B\xbe\xe1")
+    with pytest.raises(RunError, match="wandb sync"):
+        open_log(tmp_path)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "output.log").write_text("hello\n")
+    with pytest.raises(RunError, match="wandb sync"):
+        open_log(tmp_path)
 
 
 @pytest.mark.parametrize(

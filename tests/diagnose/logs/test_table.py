@@ -194,3 +194,41 @@ def test_a_given_step_leaves_a_metric_per_row_what_it_is(tmp_path: Path) -> None
         tmp_path / "m.csv", ["metric", "step", "n", "value"], ["loss", 10, 1, 2.5], ["loss", 20, 2, 2]
     )
     assert open_log(path, columns={"step": "n"}).train.step.tolist() == [1, 2]
+
+
+def test_decimal_commas_are_read_as_such_and_told(tmp_path: Path) -> None:
+    rows = [["1,000", "2,120", "0,0002"], ["1,010", "1,979", "0,0002"]]
+    run = open_log(write_csv(tmp_path / "a.csv", ["step", "loss", "lr"], *rows, delimiter=";"))
+    assert run.train.loss.tolist() == [2.12, 1.979] and run.train.learning_rate.tolist() == [2e-4, 2e-4]
+    assert run.train.step.tolist() == [1000, 1010]  # whole numbers: their commas stand before thousands
+    assert 'decimal commas in column "loss": 2,120 was read as 2.120' in run.problems
+
+
+def test_thousands_between_commas_stay_thousands(tmp_path: Path) -> None:
+    run = open_log(write_csv(tmp_path / "a.csv", ["step", "loss"], ["1,000", 2.5], ["2,000", 2.25]))
+    assert run.train.step.tolist() == [1000, 2000] and run.problems == ()
+
+
+def test_rows_in_no_order_are_sorted_by_step(tmp_path: Path) -> None:
+    rows = [[step, step / 10, ""] for step in (50, 40, 20, 10, 30)] + [[20, "", 2], [10, "", 1]]
+    run = open_log(write_csv(tmp_path / "a.csv", ["step", "loss", "eval_loss"], *rows))
+    assert run.train.step.tolist() == [10, 20, 30, 40, 50] and run.train.loss.tolist() == [1, 2, 3, 4, 5]
+    assert run.evals.step.tolist() == [10, 20] and run.evals.loss.tolist() == [1, 2] and run.restarts == ()
+    assert "sorted by step" in run.problems[0]
+
+
+def test_of_several_runs_in_one_table_the_last_is_read_and_named_first(tmp_path: Path) -> None:
+    lines = [
+        {"step": step, "loss": loss, "run_id": run}
+        for step in (1, 2, 3)
+        for run, loss in (("a", 2), ("b", 3))
+    ]
+    run = open_log(write_lines(tmp_path / "a.jsonl", *lines))
+    assert run.train.loss.tolist() == [3, 3, 3] and run.format == 'JSONL, run "b" of 2'
+    assert '3 rows of "a" were passed over' in run.problems[0]
+
+
+def test_a_column_of_runs_that_are_halves_of_one_is_none(tmp_path: Path) -> None:
+    lines = [{"step": step, "loss": 2.0, "run": run} for step in (1, 2, 3) for run in ("train", "validation")]
+    run = open_log(write_lines(tmp_path / "a.jsonl", *lines))
+    assert len(run.train) == 6 and run.format == "JSONL"

@@ -117,3 +117,19 @@ def test_infinities_are_kept(tmp_path: Path) -> None:
 def test_a_text_without_a_loss_is_refused_with_its_first_lines(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="begins with 'Dear diary,', 'no news.'"):
         read(tmp_path, "Dear diary,\n\nno news.\n")
+
+
+def test_decimal_commas_are_read_as_such(tmp_path: Path) -> None:
+    run = read(tmp_path, "step 5 loss: 1,9512 lr: 2,0e-04\nstep 10 loss: 1,875 lr: 1,0e-04\n")
+    assert run.train.loss.tolist() == [1.9512, 1.875] and run.train.learning_rate.tolist() == [2e-4, 1e-4]
+    assert 'decimal commas in column "loss": 1,9512 was read as 1.9512' in run.problems
+
+
+def test_a_printed_zero_is_unknown(tmp_path: Path) -> None:
+    run = read(
+        tmp_path,
+        "step 5 loss: 2.5 lr: 0.0000 grad_norm: 0.00\nstep 10 loss: 2.25 lr: 0.0000 grad_norm: 1.25\n",
+    )
+    assert np.isnan(run.train.learning_rate).all() and not run.train.grad_norm_not_finite.any()
+    assert np.isnan(run.train.grad_norm[0]) and run.train.grad_norm[1] == 1.25
+    assert '"lr" is printed with few decimals: where it says 0, 2 times, it is unknown' in run.problems

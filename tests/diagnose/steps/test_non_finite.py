@@ -3,7 +3,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lorascope.diagnose.finding import Finding
+from lorascope.diagnose.finding import Finding, NotRun
+from lorascope.diagnose.steps.no_effect import no_effect
 from lorascope.diagnose.steps.non_finite import non_finite
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -57,3 +58,72 @@ def test_evaluations_that_are_not_finite_are_told() -> None:
     early = non_finite(made_log(losses, {10: NAN, 20: 2.0, 30: 2.0, 40: 2.0}))
     assert isinstance(last, Finding) and last.severity == "critical"
     assert isinstance(early, Finding) and early.severity == "warn" and early.evidence["first_step"] == 10
+
+
+def test_a_run_of_zeros_to_the_end_after_ordinary_losses_is_proof_at_any_length_from_three_on() -> None:
+    # 3 of 100 and 40 of 100, where half of the points used to be asked for; two may be the logger's accident.
+    for num, severity in ((2, None), (3, "critical"), (40, "critical")):
+        losses = np.full(100, 1.25)
+        losses[-num:] = 0.0
+        found = non_finite(made_log(losses, grad_norm=1.0))
+        assert (found.severity if isinstance(found, Finding) else None) == severity
+    assert isinstance(found, Finding) and found.evidence["num_zero_at_end"] == 40
+    assert "all from step 61 to the end" in found.title and "NaN as 0.0" in found.title
+
+
+def test_zeros_beside_a_gradient_of_nothing_point_to_the_labels_also_at_the_end() -> None:
+    losses, norms = np.full(50, 1.25), np.full(50, 1.0)
+    losses[30:], norms[30:] = 0.0, 0.0
+    found = non_finite(made_log(losses, grad_norm=norms))
+    assert isinstance(found, Finding) and found.severity == "critical" and "masked" in found.title
+
+
+def test_single_zeros_among_large_losses_are_a_warning_from_three_on() -> None:
+    losses = np.full(60, 9.5)
+    losses[[20, 30]] = 0.0
+    assert non_finite(made_log(losses)) is None
+    losses[40] = 0.0
+    found = non_finite(made_log(losses))
+    assert isinstance(found, Finding) and found.severity == "warn" and found.evidence["num_zero"] == 3
+
+
+def test_zeros_that_the_curve_comes_down_to_are_rounding() -> None:
+    # 0.6 exp(-step / 7) falls below 0.00005, which four decimals print as 0, at step 66 of 120.
+    losses = np.round(0.6 * np.exp(-np.arange(1, 121) / 7), 4)
+    found = non_finite(made_log(losses))
+    assert isinstance(found, Finding) and found.severity == "info"
+    assert found.evidence["num_zero"] == 55 and "below what the log prints" in found.title
+
+
+def test_losses_of_one_decimal_come_down_to_zero_in_larger_steps() -> None:
+    # Of one decimal 0.3, 0.2, 0.1 are within five units of 0, although above 0.05.
+    found = non_finite(made_log([1.3, 1.1, 0.9, 0.7, 0.5, 0.4, 0.3, 0.2, 0.1, 0.1, 0.0, 0.0, 0.0, 0.0]))
+    assert isinstance(found, Finding) and found.severity == "info"
+    found = non_finite(made_log([1.3, 1.1, 0.9, 0.9, 0.8, 0.8, 0.9, 0.8, 0.8, 0.8, 0.0, 0.0, 0.0, 0.0]))
+    assert isinstance(found, Finding) and found.severity == "critical"
+
+
+def test_rounding_does_not_hide_an_evaluation_that_is_not_finite() -> None:
+    losses = np.round(0.6 * np.exp(-np.arange(1, 121) / 7), 4)
+    found = non_finite(made_log(losses, {60: 2.0, 120: NAN}))
+    assert isinstance(found, Finding) and found.severity == "critical" and "evaluation" in found.title
+
+
+def test_a_first_loss_of_zero_before_ordinary_ones_is_left_out() -> None:
+    evidence = made_log([0.0, *np.full(20, 2.0)])
+    assert non_finite(evidence) is None and len(evidence.steps) == 20
+    assert evidence.log is not None and "it is left out" in evidence.log.problems[0]
+
+
+def test_a_negative_loss_is_no_likelihood_and_no_zero() -> None:
+    evidence = made_log(np.linspace(-1.1, -2.0, 60))
+    assert non_finite(evidence) is None
+    assert evidence.log is not None and "the loss is negative: no likelihood" in evidence.log.problems[0]
+    assert isinstance(no_effect(evidence), NotRun)
+
+
+def test_a_few_rounded_losses_below_zero_are_still_likelihoods() -> None:
+    losses = np.full(200, 1.5)
+    losses[7] = -1.0  # 1 of 200 is below the 1 % that is asked for
+    evidence = made_log(losses)
+    assert evidence.log is not None and not evidence.log.is_negative

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainPoints:
-    """What was logged while training, in the order of the file; nothing is left out or smoothed.
+    """What was logged while training, in the order of the file; nothing is smoothed.
 
     NaN means that a point says nothing; a value that was said and is not finite has its own flag.
 
@@ -128,6 +128,7 @@ class LoggedRun:
         restarts: Index of each training point whose step is lower than the one before: training was resumed
             from a checkpoint, or the file holds several runs.
         is_rl: Rewards are logged: the loss of such a training is no likelihood, and 0 is an ordinary value.
+        is_negative: Losses below 0 are logged: no likelihood of tokens is.
         is_preference: Chosen and rejected answers are logged: the loss starts at ln 2, not at a likelihood.
         problems: Everything noteworthy about the reading, a sentence each.
     """
@@ -141,6 +142,7 @@ class LoggedRun:
     step_is_row: bool = False
     restarts: tuple[int, ...] = ()
     is_rl: bool = False
+    is_negative: bool = False
     is_preference: bool = False
     problems: tuple[str, ...] = ()
 

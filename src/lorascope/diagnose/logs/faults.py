@@ -11,6 +11,12 @@ READ = (
 )
 """Everything that can be read, for messages."""
 
+AS_HISTORY = (
+    "for the whole history run `wandb sync` on the folder and export it as CSV, or give the "
+    "trainer_state.json or TensorBoard files that the training wrote"
+)
+"""How what W&B keeps becomes a log that can be read, for messages."""
+
 _NUM_SHOWN = 3
 
 
@@ -91,6 +97,18 @@ def nothing_in_folder(folder: Path, beside: list[str]) -> RunError:
             where=str(folder),
             why=f"what is read: {READ}",
             fix=f"give the file itself; {nearest('trainer_state.json', beside)}",
+        )
+    )
+
+
+def wandb_folder(folder: Path) -> RunError:
+    """The error for a run folder of W&B in which nothing but its own history tells the losses."""
+    return RunError(
+        explain(
+            "this is a run folder of W&B, and nothing in it can be read as a log",
+            where=str(folder),
+            why="its history is in a form of W&B's own (*.wandb), and what was printed tells no loss",
+            fix=AS_HISTORY,
         )
     )
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ from lorascope.diagnose.logs import table, text, trainer_log, trainer_state
 from lorascope.diagnose.logs.curve import LoggedRun
 from lorascope.diagnose.logs.event_file import is_event_file
 from lorascope.diagnose.logs.faults import (
+    AS_HISTORY,
     missing,
     not_a_log,
     nothing_in_folder,
     several_in_folder,
     unreadable,
+    wandb_folder,
 )
 from lorascope.diagnose.logs.tensorboard import PATTERN, event_folder_run, event_run
+from lorascope.errors import RunError
 
 _TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
 _TEXT_SUFFIXES = (".log", ".out", ".txt", ".json")
@@ -61,7 +65,9 @@ def _open_folder(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
     if next(folder.rglob(PATTERN), None) is not None:
         return event_folder_run(folder, columns)
     if (folder / "files" / "output.log").is_file():  # a run folder of W&B
-        return _open_file(folder / "files" / "output.log", columns)
+        return _printed_for_wandb(folder, columns)
+    if next(folder.glob("*.wandb"), None) is not None:
+        raise wandb_folder(folder)
     files = [one for one in sorted(folder.iterdir()) if one.is_file()]
     for suffixes in (_TABLE_SUFFIXES, _TEXT_SUFFIXES):
         likely = [one for one in files if one.suffix.lower() in suffixes]
@@ -70,6 +76,16 @@ def _open_folder(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
         if likely:
             raise several_in_folder(folder, [one.name for one in likely])
     raise nothing_in_folder(folder, [one.name for one in folder.iterdir()])
+
+
+def _printed_for_wandb(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
+    """What a run printed, of a folder whose history is in a form of W&B's own, with a note that says so."""
+    try:
+        run = _open_file(folder / "files" / "output.log", columns)
+    except RunError as error:
+        raise wandb_folder(folder) from error
+    problem = f"W&B's history in this folder is not read, only output.log, what was printed: {AS_HISTORY}"
+    return replace(run, problems=(problem, *run.problems))
 
 
 def _open_file(path: Path, columns: Mapping[str, str] | None) -> LoggedRun:

@@ -1,6 +1,5 @@
 """Entries of a log, each a mapping from a name to a value -> a `LoggedRun`. Every format ends here."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -12,10 +11,15 @@ import numpy as np
 from lorascope.diagnose.logs import names
 from lorascope.diagnose.logs.curve import EvalPoints, Facts, LoggedRun, TrainPoints
 from lorascope.diagnose.logs.faults import no_loss
+from lorascope.diagnose.logs.numbers import as_number, has_decimal_commas, rounded_zeros, with_points
+from lorascope.diagnose.logs.order import is_shuffled, restarts_of
 
 Entry = Mapping[str, Any]
 
-_OF = re.compile(r"\s*(\d+)\s*/\s*\d+\s*")
+_ROUNDING = -1e-3
+_NEGATIVE = 0.01
+_ORDINARY = 0.05  # nats
+_ORDINARY_AFTER = 3
 _MOST_EPOCH = 1000  # whole numbers beyond it, in leaps, are steps that somebody called epochs
 
 
@@ -25,17 +29,20 @@ class Columns:
     Attributes:
         entries: In the order of the file.
         problems: What was noteworthy about reading them so far.
+        decimal_commas: The file's cells are separated by semicolons: its commas stand before decimals.
     """
 
-    def __init__(self, entries: Sequence[Entry], problems: list[str]) -> None:
+    def __init__(self, entries: Sequence[Entry], problems: list[str], *, decimal_commas: bool) -> None:
         self.entries = entries
         self.problems = problems
+        self.decimal_commas = decimal_commas
 
-    def read(self, name: str | None) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, name: str | None, *, is_count: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Read one column.
 
         Args:
             name: As the file has it; None for a column that there is not.
+            is_count: It holds whole numbers, so semicolons say nothing about its commas.
 
         Returns:
             Its values, NaN where there is none, and whether there is one.
@@ -48,6 +55,12 @@ class Columns:
             return np.array(raw, dtype=np.float64), present  # takes None for NaN, "nan" and "1.5" for numbers
         except (TypeError, ValueError):
             pass
+        if has_decimal_commas(raw, likely=self.decimal_commas and not is_count):
+            comma = next(value for value in raw if isinstance(value, str) and "," in value)
+            raw = [with_points(value) for value in raw]
+            self.problems.append(
+                f'decimal commas in column "{name}": {comma.strip()} was read as {with_points(comma).strip()}'
+            )
         numbers = [as_number(value) for value in raw]
         strange = [
             value
@@ -62,21 +75,24 @@ class Columns:
         present = np.array([number is not None for number in numbers], dtype=bool)
         return np.array(numbers, dtype=np.float64), present
 
+    def read_small(self, name: str | None, *, small_is_zero: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Read a column of small numbers, in which a printed "0.0000" is unknown rather than 0.
 
-def as_number(value: Any) -> float | None:
-    """Read one value: a number or text that is one, "nan", "1,234", 5 from "5/100"; None for others."""
-    if value is None or isinstance(value, dict | list):
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    of = _OF.fullmatch(str(value))
-    text = of[1] if of else str(value).strip().rstrip("%").replace(",", "")
-    try:
-        return float(text)
-    except ValueError:
-        return None
+        Args:
+            name: As the file has it; None for a column that there is not.
+            small_is_zero: See `numbers.rounded_zeros`.
+        """
+        values, present = self.read(name)
+        unknown = np.zeros(len(values), dtype=bool)
+        if name is not None and (values == 0).any():
+            raw = [with_points(entry.get(name)) for entry in self.entries]
+            unknown = np.array(rounded_zeros(raw, small_is_zero=small_is_zero), dtype=bool)
+        if unknown.any():
+            self.problems.append(
+                f'"{name}" is printed with few decimals: where it says 0, {int(unknown.sum()):,} times, '
+                "it is unknown"
+            )
+        return np.where(unknown, np.nan, values), present & ~unknown
 
 
 def logged_run(
@@ -87,6 +103,7 @@ def logged_run(
     facts: Facts | None = None,
     given: Mapping[str, str] | None = None,
     problems: Sequence[str] = (),
+    decimal_commas: bool = False,
 ) -> LoggedRun:
     """Make the curves of the entries of a log.
 
@@ -100,6 +117,7 @@ def logged_run(
         facts: What the file says about the run beside its entries.
         given: Quantity -> name where it is not to be guessed, see `names.guess_columns`.
         problems: What was noteworthy so far.
+        decimal_commas: See `Columns`.
 
     Raises:
         RunError: No entry has a loss or anything that an evaluation measures.
@@ -108,7 +126,7 @@ def logged_run(
     # The entry that closes a training of transformers holds means over all of it: no point of a curve.
     entries = [entry for entry in entries if "train_runtime" not in entry]
     counts = Counter(chain.from_iterable(entries))
-    table = Columns(entries, list(problems))
+    table = Columns(entries, list(problems), decimal_commas=decimal_commas)
     columns = names.guess_columns(counts, given)
     metric_names = _metric_names(counts, columns)
     loss, has_loss = _loss(table, columns, "loss")
@@ -123,37 +141,92 @@ def logged_run(
         metric_names["train_loss"] = probe
         metrics["train_loss"] = table.read(probe)
     step, epoch, step_is_row = _steps(table, columns, has_loss | is_eval)
-    restarts = _restarts(step[has_loss], table.problems)
-    grad_norm, has_norm = table.read(columns.get("grad_norm"))
-    rewards = [name for name in counts if names.logs_rewards(name)]
+    is_rl = any(
+        entry.get(name) is not None for name in counts if names.logs_rewards(name) for entry in entries
+    )
+    train = _train_points(table, columns, step, epoch, loss, has_loss)
+    evals = EvalPoints(
+        step=step[is_eval],
+        epoch=epoch[is_eval],
+        loss=eval_loss[is_eval],
+        loss_not_finite=(has_eval & ~np.isfinite(eval_loss))[is_eval],
+        metrics={metric: values[is_eval] for metric, (values, _) in metrics.items()},
+    )
+    is_negative = not is_rl and _is_negative(np.concatenate([train.loss, evals.loss]), table.problems)
+    train, evals = _sorted(train, evals, table.problems)
+    if not is_rl and _opens_with_nothing(train):
+        table.problems.append("the first loss is logged as 0, before any was measured: it is left out")
+        train = train.where(np.arange(1, len(train)))
     return LoggedRun(
         format=form,
         path=path,
-        train=TrainPoints(
-            step=step[has_loss],
-            epoch=epoch[has_loss],
-            loss=loss[has_loss],
-            loss_not_finite=~np.isfinite(loss[has_loss]),
-            learning_rate=table.read(columns.get("learning_rate"))[0][has_loss],
-            grad_norm=grad_norm[has_loss],
-            grad_norm_not_finite=(has_norm & ~np.isfinite(grad_norm))[has_loss],
-            num_tokens=table.read(columns.get("num_tokens"))[0][has_loss],
-        ),
-        evals=EvalPoints(
-            step=step[is_eval],
-            epoch=epoch[is_eval],
-            loss=eval_loss[is_eval],
-            loss_not_finite=(has_eval & ~np.isfinite(eval_loss))[is_eval],
-            metrics={metric: values[is_eval] for metric, (values, _) in metrics.items()},
-        ),
+        train=train,
+        evals=evals,
         columns={**columns, **{f"eval_{metric}": name for metric, name in metric_names.items()}},
         facts=facts or Facts(),
         step_is_row=step_is_row,
-        restarts=restarts,
-        is_rl=any(any(entry.get(name) is not None for entry in entries) for name in rewards),
+        restarts=restarts_of(train.step, table.problems),
+        is_rl=is_rl,
+        is_negative=is_negative,
         is_preference=any(names.logs_preferences(name) for name in counts),
         problems=tuple(table.problems),
     )
+
+
+def _is_negative(losses: np.ndarray, problems: list[str]) -> bool:
+    """Whether losses are below 0, and not for a rounding."""
+    below = int((losses < _ROUNDING).sum())
+    if not below or below < _NEGATIVE * len(losses):
+        return False
+    problems.append(
+        f"the loss is negative: no likelihood. {below:,} of {len(losses):,} losses are below 0, and those of "
+        "tokens never are, so their height is not judged"
+    )
+    return True
+
+
+def _opens_with_nothing(train: TrainPoints) -> bool:
+    """Whether the first loss is a 0 that a logger wrote before it had one: ordinary losses follow."""
+    after = train.loss[1 : 1 + _ORDINARY_AFTER]
+    return (
+        len(after) == _ORDINARY_AFTER
+        and bool(train.loss[0] == 0)
+        and bool((after > _ORDINARY).all())
+        and not train.grad_norm_not_finite[0]
+    )
+
+
+def _train_points(
+    table: Columns,
+    columns: Mapping[str, str],
+    step: np.ndarray,
+    epoch: np.ndarray,
+    loss: np.ndarray,
+    has_loss: np.ndarray,
+) -> TrainPoints:
+    """The entries with a training loss, with what else they say."""
+    grad_norm, has_norm = table.read_small(columns.get("grad_norm"), small_is_zero=False)
+    rate, _ = table.read_small(columns.get("learning_rate"), small_is_zero=True)
+    num_tokens, _ = table.read(columns.get("num_tokens"), is_count=True)
+    return TrainPoints(
+        step=step[has_loss],
+        epoch=epoch[has_loss],
+        loss=loss[has_loss],
+        loss_not_finite=~np.isfinite(loss[has_loss]),
+        learning_rate=rate[has_loss],
+        grad_norm=grad_norm[has_loss],
+        grad_norm_not_finite=(has_norm & ~np.isfinite(grad_norm))[has_loss],
+        num_tokens=num_tokens[has_loss],
+    )
+
+
+def _sorted(train: TrainPoints, evals: EvalPoints, problems: list[str]) -> tuple[TrainPoints, EvalPoints]:
+    """Both curves by step where the rows of the file are in no order."""
+    if not is_shuffled(train.step if len(train) else evals.step):
+        return train, evals
+    problems.append("the rows are not in the order of their steps: they were sorted by step")
+    by_step = np.argsort(train.step, kind="stable"), np.argsort(evals.step, kind="stable")
+    return train.where(by_step[0]), evals.where(by_step[1])
 
 
 def _metric_names(counts: Mapping[str, int], columns: Mapping[str, str]) -> dict[str, str]:
@@ -201,7 +274,7 @@ def _steps(
     table: Columns, columns: dict[str, str], is_point: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """Step and epoch of every entry, and whether the step is a row number for want of another."""
-    step, has_step = table.read(columns.get("step"))
+    step, has_step = table.read(columns.get("step"), is_count=True)
     epoch, _ = table.read(columns.get("epoch"))
     if not (has_step & is_point).any():
         if _epochs_are_steps(epoch[is_point]):
@@ -246,18 +319,3 @@ def _through_epochs(
             before = before + step[where[at - 1]] if change_here > 0 else 0.0
         counted[where[at]] = before + step[where[at]]
     return counted
-
-
-def _restarts(step: np.ndarray, problems: list[str]) -> tuple[int, ...]:
-    falls = np.flatnonzero(np.diff(step) < 0) + 1
-    if len(falls):
-        first = int(falls[0])
-        problems.append(
-            f"the step goes back {len(falls):,} time{'s' if len(falls) > 1 else ''}, first from "
-            f"{step[first - 1]:,.0f} to {step[first]:,.0f}: training was resumed, or the file holds several "
-            "runs; all of it is kept"
-        )
-    same = int((np.diff(step) == 0).sum())
-    if same:
-        problems.append(f"{same:,} training points have the step of the point before; all are kept")
-    return tuple(int(one) for one in falls)

@@ -9,11 +9,14 @@ from typing import Any
 
 from lorascope.diagnose.logs import names
 from lorascope.diagnose.logs.curve import LoggedRun
-from lorascope.diagnose.logs.points import as_number, logged_run
+from lorascope.diagnose.logs.numbers import as_number
+from lorascope.diagnose.logs.points import logged_run
 
 _LOSSES = ("loss", "eval_loss", "perplexity", "eval_perplexity")
 _DELIMITERS = (",", "\t", ";", "|")
 _KIND_COLUMNS = ("split", "phase", "mode", "stage", "type", "kind", "set", "subset", "dataset")
+_RUN_COLUMNS = ("run", "run_id", "run_name", "run_uuid")
+_NUM_SHOWN = 4
 _METRIC_COLUMNS = ("metric", "key", "metric_key", "metric_name", "tag")
 _COMMENT = "#"
 _OF_RUN = " - "  # as in W&B's "run-7 - train/loss"
@@ -60,7 +63,8 @@ def delimited_run(
     # An empty cell is no value: W&B and pandas write one wherever a step did not log a column.
     entries = [{name: cell for name, cell in zip(columns, row, strict=True) if cell != ""} for row in whole]
     form = "TSV" if lines and "\t" in lines[0] else "CSV"
-    return table_run(entries, path, form, given, problems=problems)
+    semicolons = _delimiter(_told(lines)[0]) == ";"
+    return table_run(entries, path, form, given, problems=problems, decimal_commas=semicolons)
 
 
 def table_run(
@@ -70,6 +74,7 @@ def table_run(
     given: Mapping[str, str] | None = None,
     *,
     problems: list[str],
+    decimal_commas: bool = False,
 ) -> LoggedRun:
     """Read a table whose rows are mappings.
 
@@ -79,16 +84,20 @@ def table_run(
         form: What it is written as.
         given: Quantity -> column where it is not to be guessed.
         problems: What was noteworthy so far.
+        decimal_commas: Its cells are separated by semicolons, as where a comma stands before decimals.
 
     Raises:
         RunError: No column is a loss.
     """
-    flat = [_flat(entry) for entry in entries]
+    flat, which = _last_run([_flat(entry) for entry in entries], problems)
+    form += which
     losses = {name for quantity, name in (given or {}).items() if quantity.endswith("loss")}
     if not any(name in row for name in losses for row in flat):  # else a loss is given as the file names it
         flat = _by_split(_widened(flat, path, problems))
     rows = _one_run(flat, given, problems)
-    return logged_run(rows, path=path, form=form, given=given, problems=problems)
+    return logged_run(
+        rows, path=path, form=form, given=given, problems=problems, decimal_commas=decimal_commas
+    )
 
 
 def columns_as_rows(columns: Mapping[str, Any]) -> list[dict[str, Any]] | None:
@@ -106,11 +115,19 @@ def has_loss(rows: Sequence[Mapping[str, Any]]) -> bool:
     return any(one in found for one in _LOSSES)
 
 
+def _told(lines: Sequence[str]) -> list[str]:
+    return [line for line in lines if line.strip() and not line.startswith(_COMMENT)]
+
+
+def _delimiter(header: str) -> str:
+    return max(_DELIMITERS, key=header.count)
+
+
 def _header(lines: Sequence[str]) -> tuple[list[str] | None, list[list[str]]]:
-    kept = [line for line in lines if line.strip() and not line.startswith(_COMMENT)]
+    kept = _told(lines)
     if not kept:
         return None, []
-    delimiter = max(_DELIMITERS, key=kept[0].count)
+    delimiter = _delimiter(kept[0])
     if kept[0].count(delimiter) == 0:
         return None, []
     try:
@@ -183,6 +200,26 @@ def _by_split(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         else row
         for row in rows
     ]
+
+
+def _last_run(rows: list[dict[str, Any]], problems: list[str]) -> tuple[list[dict[str, Any]], str]:
+    """Of a table that names the run of each row keep the last, and say so beside the format."""
+    present = {names.plain(name): name for row in rows[:100] for name in row}
+    column = next((present[one] for one in _RUN_COLUMNS if one in present), None)
+    runs = list(dict.fromkeys(str(row[column]) for row in reversed(rows) if row.get(column) is not None))
+    halves = any(set(names.plain(run).split("_")) & set(names.EVAL_WORDS) for run in runs)
+    if column is None or len(runs) < 2 or len(runs) > len(rows) / 2 or halves:  # halves: train, validation
+        return rows, ""
+    others = runs[1:]
+    shown = ", ".join(f'"{one}"' for one in others[:_NUM_SHOWN])
+    more = f" and {len(others) - _NUM_SHOWN:,} more" if len(others) > _NUM_SHOWN else ""
+    kept = [row for row in rows if str(row.get(column)) == runs[0]]
+    passed_over = len(rows) - len(kept)
+    problems.append(
+        f'"{column}" names {len(runs):,} runs: the last, "{runs[0]}", was read, and {passed_over:,} '
+        f"rows of {shown}{more} were passed over; to judge another, put its rows into a file of their own"
+    )
+    return kept, f', run "{runs[0]}" of {len(runs):,}'
 
 
 def _one_run(

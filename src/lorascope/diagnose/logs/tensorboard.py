@@ -10,7 +10,8 @@ from lorascope.diagnose.logs.curve import Facts, LoggedRun
 from lorascope.diagnose.logs.event_file import Value, values_of
 from lorascope.diagnose.logs.faults import unreadable
 from lorascope.diagnose.logs.names import EVAL_WORDS
-from lorascope.diagnose.logs.points import as_number, logged_run
+from lorascope.diagnose.logs.numbers import as_number
+from lorascope.diagnose.logs.points import logged_run
 
 FORM = "TensorBoard event file"
 PATTERN = "*tfevents*"

@@ -9,12 +9,13 @@ from typing import Any
 
 from lorascope.diagnose.logs import names
 from lorascope.diagnose.logs.curve import LoggedRun
-from lorascope.diagnose.logs.points import as_number, logged_run
+from lorascope.diagnose.logs.numbers import as_number
+from lorascope.diagnose.logs.points import logged_run
 
 FORM = "text"
 
 _NUMBER = (
-    r"(?P<{}>[-+]?(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+\.?\d*(?:e[-+]?\d+)?|\.\d+(?:e[-+]?\d+)?"
+    r"(?P<{}>[-+]?(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+,\d+(?:e[-+]?\d+)?(?!,\d)|\d+\.?\d*(?:e[-+]?\d+)?|\.\d+(?:e[-+]?\d+)?"
     r"|nan|inf(?:inity)?))(?!\w|\.\d)"
 )
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[^\n\r]\x08")

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.diagnose.logs.curve import Facts, LoggedRun
-from lorascope.diagnose.logs.points import as_number, logged_run
+from lorascope.diagnose.logs.numbers import as_number
+from lorascope.diagnose.logs.points import logged_run
 
 FILE = "trainer_log.jsonl"
 FORM = "trainer_log.jsonl of LLaMA-Factory"

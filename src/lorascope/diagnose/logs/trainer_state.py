@@ -8,7 +8,8 @@ from typing import Any
 
 from lorascope.diagnose.logs.curve import Facts, LoggedRun
 from lorascope.diagnose.logs.faults import unreadable
-from lorascope.diagnose.logs.points import as_number, logged_run
+from lorascope.diagnose.logs.numbers import as_number
+from lorascope.diagnose.logs.points import logged_run
 
 FILE = "trainer_state.json"
 FORM = "trainer_state.json of transformers"

@@ -5,9 +5,14 @@ from lorascope.diagnose.finding import NotRun
 
 
 def need_likelihood(rule: str, evidence: Evidence) -> NotRun | None:
-    """Insist on a loss that is a likelihood: a policy loss hovers around 0, and its height is nothing."""
+    """Insist on a loss that is a likelihood: a policy loss hovers around 0, and its height is nothing.
+
+    No likelihood of tokens is negative.
+    """
     if evidence.log is not None and evidence.log.is_rl:
         return NotRun(rule=rule, reason="rewards are logged: the loss of such a training is no likelihood")
+    if evidence.log is not None and evidence.log.is_negative:
+        return NotRun(rule=rule, reason="the loss is negative: no likelihood is")
     return None
 
 

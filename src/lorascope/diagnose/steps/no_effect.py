@@ -4,6 +4,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
+from lorascope.diagnose.steps.fall import LEAST_FALL, MIN_POINTS, fall
 from lorascope.diagnose.steps.gates import need_likelihood
 
 RULE = "no_effect"
@@ -14,7 +15,8 @@ def no_effect(evidence: Evidence) -> Outcome:
     """Find an adapter without effect.
 
     Signal: every loss of every example is, bit for bit, what it was before the first step; or the gradient is
-        exactly 0 in at least a fifth of the steps; or the learning rate is 0 throughout.
+        exactly 0 in at least a fifth of the steps; or the learning rate is 0 throughout. A training loss that
+        falls beyond its noise contradicts the latter two: something was changed, and the 0 is rounding.
     Gate: at least one optimizer step (B is 0 before it, so no adapter has an effect there).
     Advice: look at the targets and at the layers that were adapted.
 
@@ -36,6 +38,8 @@ def no_effect(evidence: Evidence) -> Outcome:
     )
     rate_is_zero = evidence.learning_rate == 0
     if not still and not rate_is_zero and zero < _ZERO_STEPS * len(evidence.steps):
+        return None
+    if not still and _falls(evidence):
         return None
     reason = (
         "the learning rate was 0 throughout"
@@ -59,3 +63,11 @@ def no_effect(evidence: Evidence) -> Outcome:
         action=f"look at what is trained on: {evidence.look_at_data()}",
         would_change="a single loss that moves",
     )
+
+
+def _falls(evidence: Evidence) -> bool:
+    losses = evidence.losses_with_warmup
+    if len(losses) < MIN_POINTS:
+        return False
+    seen = fall(losses)
+    return seen.share > max(LEAST_FALL, seen.by_chance)

@@ -5,25 +5,30 @@ from typing import Any
 import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
-from lorascope.diagnose.finding import Finding, Outcome, Severity
+from lorascope.diagnose.finding import SEVERITIES, Finding, Outcome, Severity
+from lorascope.diagnose.steps.gates import need_likelihood
+from lorascope.diagnose.steps.zeros import Zeros, zeros_of
 
 RULE = "non_finite"
 _SKIPS_ALLOWED = 0.01
 _MOST = 0.50
-_ZERO = 1e-6
 _TOO_LOW_TO_OPEN = 1e-4
+_OPENING = 3
+_RUN = 3  # zeros: fewer may be an accident of the logger
 
 
 def non_finite(evidence: Evidence) -> Outcome:
     """Find NaN and infinity in the log, and the 0.0 that stands for them.
 
-    Signal: train/failure.json; a loss that is not finite; a loss of exactly 0 in half of the points, or
-        beside a gradient that is not finite, or an opening loss below 1e-4. A gradient norm that is not
-        finite beside a finite loss is fp16's loss scaler skipping a step: info below 1 % of the points, warn
-        above, critical from half on. An evaluation that is not finite is critical where it is the last or
-        half of them are, else warn.
-    Gate: none; one such number is enough. Zeros are passed over where rewards are logged: that loss is no
-        likelihood.
+    Signal: train/failure.json; a loss that is not finite; a loss of exactly 0 beside a gradient that is not
+        finite, or in three points and more up to the end, or in half of the points, where the losses before
+        it were not small; or three opening losses below 1e-4. Three such zeros elsewhere are a warn; zeros
+        that the curve came down to are rounding, info. A gradient norm that is not finite beside a finite
+        loss is fp16's loss scaler skipping a step: info below 1 % of the points, warn above, critical from
+        half on. An evaluation that is not finite is critical where it is the last or half of them are, else
+        warn.
+    Gate: none; one such number is enough. Zeros are passed over where the loss is no likelihood: rewards are
+        logged, or losses below 0.
     Advice: lower the learning rate, or leave fp16; for zeros look at the labels.
 
     Source:
@@ -35,7 +40,9 @@ def non_finite(evidence: Evidence) -> Outcome:
         return _stopped(evidence, evidence.failure or _as_failure(evidence))
     if steps.loss_not_finite.any():
         return _logged(evidence, steps.loss_not_finite, "losses", "critical")
-    return _zeros(evidence) or _evaluations(evidence) or _gradients(evidence)
+    found = (_zeros(evidence), _evaluations(evidence), _gradients(evidence))
+    graded = (one for one in found if one is not None)
+    return max(graded, key=lambda one: SEVERITIES.index(one.severity), default=None)
 
 
 def _as_failure(evidence: Evidence) -> dict[str, Any]:
@@ -103,39 +110,77 @@ def _logged(evidence: Evidence, broken: np.ndarray, what: str, severity: Severit
 
 
 def _zeros(evidence: Evidence) -> Finding | None:
-    """Zeros in place of NaN, or of a loss over no token."""
+    """Zeros in place of NaN, or of a loss over no token; or mere rounding, which is told apart."""
     steps = evidence.steps
-    if not len(steps) or (evidence.log is not None and evidence.log.is_rl):
+    if not len(steps) or need_likelihood(RULE, evidence) is not None:
         return None
-    zero = np.abs(steps.loss) < _ZERO
-    disguised = zero & steps.grad_norm_not_finite
-    opening = steps.loss[0] < _TOO_LOW_TO_OPEN
-    if not disguised.any() and zero.mean() < _MOST and not opening:
-        return None
-    num, num_disguised = int(zero.sum()), int(disguised.sum())
-    cause = (
-        "transformers logs a step whose loss is NaN as 0.0"
-        if num_disguised
-        else "a loss over no target token is 0: every label may be masked"
-    )
+    zeros = zeros_of(steps.loss)
+    disguised = zeros.is_zero & steps.grad_norm_not_finite
+    opening = steps.loss[:_OPENING]
+    nothing = bool((np.abs(opening) < _TOO_LOW_TO_OPEN).all())
+    abrupt = int(zeros.is_abrupt.sum())
+    proof = disguised.any() or nothing or zeros.at_end >= _RUN or abrupt >= _MOST * len(steps)
+    if proof or abrupt >= _RUN:
+        return _disguise(evidence, zeros, disguised, nothing, "critical" if proof else "warn")
+    return _rounded(evidence, zeros.is_zero & ~zeros.is_abrupt)
+
+
+def _disguise(
+    evidence: Evidence, zeros: Zeros, disguised: np.ndarray, nothing: bool, severity: Severity
+) -> Finding:
+    steps = evidence.steps
+    num, num_disguised = int(zeros.is_zero.sum()), int(disguised.sum())
+    still = num > 0 and bool((steps.grad_norm[zeros.is_zero] == 0).all())
+    from_labels = not num_disguised and (nothing or still)
     told = (
         f"{num:,} of {len(steps):,} losses are exactly 0" if num else f"the first loss is {steps.loss[0]:.1g}"
     )
+    if zeros.at_end >= _RUN and not nothing:
+        since = f"from {evidence.step_word} {steps.step[-zeros.at_end]:,.0f} to the end"
+        told += f", {'all' if num == zeros.at_end else f'{zeros.at_end:,} of them'} {since}"
+    cause = (
+        "a loss over no target token is 0: every label may be masked"
+        if from_labels
+        else "transformers logs a step whose loss is NaN as 0.0"
+    )
     return Finding(
         rule=RULE,
-        severity="critical",
+        severity=severity,
         title=f"{told}: {cause}",
         evidence={
             "num_zero": num,
             "num_zero_beside_nan": num_disguised,
+            "num_zero_at_end": zeros.at_end,
             "num_points": len(steps),
             "first_loss": float(steps.loss[0]),
             "sentence": f"{told}; beside {num_disguised:,} of them the gradient norm is not finite.",
         },
-        how_sure="certain that no likelihood of text is 0; which of the two causes it has, the gradient "
-        "tells",
-        action=f"{evidence.slower()}, in bf16 or float32" if num_disguised else evidence.look_at_data(),
+        how_sure="certain that no likelihood of text is 0 beside losses that are not small; which of the "
+        "two causes it has, the gradient tells",
+        action=evidence.look_at_data() if from_labels else f"{evidence.slower()}, in bf16 or float32",
         would_change="losses above 0",
+    )
+
+
+def _rounded(evidence: Evidence, rounded: np.ndarray) -> Finding | None:
+    """Zeros that the curve came down to: nothing is wrong with them but the log's decimals."""
+    num, total = int(rounded.sum()), len(rounded)
+    if not num:
+        return None
+    step = float(evidence.steps.step[int(np.argmax(rounded))])
+    return Finding(
+        rule=RULE,
+        severity="info",
+        title=f"{num:,} of {total:,} losses are below what the log prints",
+        evidence={
+            "num_zero": num,
+            "num_points": total,
+            "sentence": f"From {evidence.step_word} {step:,.0f} on {num:,} losses are printed as 0, after "
+            "losses that came down to it.",
+        },
+        how_sure="the losses before them are small, so rounding explains them; a NaN would come at once",
+        action="none is needed; a loss this low on training rows says that they are known by heart",
+        would_change="a gradient norm that is not finite beside such a 0",
     )
 
 
