@@ -73,8 +73,8 @@ def give_verdict(evidence: Evidence, findings: Sequence[Finding]) -> tuple[str, 
             slow = rule == "low_rate" and one.evidence["share"] >= HARDLY
             return ("still_improving" if slow else verdict), one.title
     missing = what_is_missing(evidence)
-    if evidence.log is not None and evidence.log.is_rl:
-        return "not_enough_evidence", _NO_LIKELIHOOD
+    if evidence.log is not None and (evidence.log.is_rl or evidence.log.is_negative):
+        return "not_enough_evidence", _NO_LIKELIHOOD if evidence.log.is_rl else _NEGATIVE
     if evidence.log is not None:
         return _of_a_curve(found, missing, risen, _what_few_did(evidence))
     if missing:
@@ -128,6 +128,7 @@ def _of_a_curve(
     return "not_enough_evidence", _told(missing) + few if missing else _NOTHING_SHOWN
 
 
+_NEGATIVE = "the loss is negative: it is no likelihood, and its height means nothing"
 _NO_LIKELIHOOD = (
     "rewards are logged: the loss of such a training is no likelihood, and its height means nothing"
 )
