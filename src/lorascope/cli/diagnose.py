@@ -89,7 +89,12 @@ def lines_of(report: dict[str, Any], run: str) -> list[str]:
     lines += textwrap.wrap(f"health: {report['health']['told']}", width, subsequent_indent="  ")
     for one in report["findings"]:
         lines += ["", f"[{one['severity']}] {one['title']}"]
-        for text in (one["evidence"]["sentence"], f"How sure: {one['how_sure']}.", f"Next: {one['action']}"):
+        for text in (
+            one["evidence"]["sentence"],
+            f"How sure: {one['how_sure']}.",
+            f"Next: {one['action']}",
+            f"Would change it: {one['would_change']}.",
+        ):
             lines += textwrap.wrap(
                 text,
                 width,
