@@ -227,10 +227,11 @@ def _target(ratio: float) -> str:
 
 
 MISSED = """The target, {target:.0f} times, is missed by {share:.0%}. What is left is products with frozen matrices, once per token that differs:
-nothing of padding, of prompt logits or of the shared preamble. Tried beside it: rows of 512 to 4,096 tokens (1,024 is the fastest),
-examples sorted by length or as they come within a row (no difference), and the keys and values of preambles kept from
-row to row (`--shares`: at most 2 % of the tokens of packed rows). Against batches padded to a fixed 512, the classic recipe's
-evaluation, the factor is larger, see the table."""
+nothing of padding, of prompt logits or of the shared preamble within a row. Tried beside it (64 examples, three interleaved rounds in one
+process, 2026-11-22): rows of 512, 1,024, 2,048 and 4,096 tokens give 4.12, 4.62, 5.06 and 4.93 examples/s; examples sorted by length 4.70
+with rows of 1,024 and 4.63 with 4,096; keys and values of preambles kept from row to row could save 0.7 % of the tokens
+([why not](../decisions/0010-packed-rows.md)). None of it reaches the target. Against batches padded to a fixed 512, the classic recipe's evaluation, the
+factor is larger, see the table."""
 
 PAGE = """# Evaluation beside padded batches
 
