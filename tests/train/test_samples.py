@@ -14,7 +14,7 @@ import pytest
 from lorascope.diagnose.logs import open_log
 from lorascope.errors import ConfigError
 from lorascope.run.folder import RunFolder
-from lorascope.run.records import read_evals, read_lines, read_steps
+from lorascope.run.records import read_evals, read_json, read_lines, read_steps
 from lorascope.train.trackers import refuse_missing
 
 pytestmark = pytest.mark.end_to_end
@@ -103,6 +103,7 @@ def test_wandb_without_a_key_is_one_message_before_the_first_step(own: RunFolder
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "train.trackers: wandb does not start" in done.stderr and "WANDB_MODE=offline" in done.stderr
     assert not own.steps.exists()
+    assert read_json(own.config)["train"].get("trackers") != ["wandb"]  # a refused setting is not kept
 
 
 def test_a_tracker_that_is_not_installed_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

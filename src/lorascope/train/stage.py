@@ -125,10 +125,10 @@ def train_splits(
         if resume:
             go_back(training, checkpoint)  # refuses settings that the checkpoint was not made with
         if ranks.writes:  # now that they are known to work; --resume alone goes on with what was asked for
+            training.trackers = Trackers(recipe.train.trackers, run, recipe_values(recipe))
             store_sections(run, recipe, "base", "seed", "lora", "train")
             write_json(run.eval_sets, example_ids(training.sets))
             training.samples = make_samples(run, recipe.train.sample_prompts, training.tokenizer)
-            training.trackers = Trackers(recipe.train.trackers, run, recipe_values(recipe))
         request.hold()
         try:
             with out_of_memory_told(run):
