@@ -1,10 +1,12 @@
 """The planted-fault gallery: how often rules see what is wrong, and how often they speak where nothing is.
 
-    python benchmarks/diagnose [--minutes 60] [--only WORDS] [--smoke] [--page-only] [--fresh] [--peers BIN]
+    python benchmarks/diagnose [--minutes 60] [--only WORDS] [--smoke] [--page-only] [--judge-again] [--fresh]
+                              [--peers BIN]
 
 Every trial trains the bundled starter model for real. Trials are kept in docs/benchmarks/diagnose.json as
 soon as each is there, so that an interrupted run goes on where it stopped; the tables go into
-docs/diagnose.md.
+docs/diagnose.md. The run folders stay under runs/bench-diagnose, so that --judge-again shows what a change to a
+rule does without training again.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from listed import trials, work_on
+from listed import judge_again, trials, work_on
 from page import tables, write_tables
 from peers import peer_alarms, versions
 from public_logs import read_public_logs
@@ -47,7 +49,10 @@ def main() -> None:
     stored: dict[str, Any] = {"facts": facts(), "spent_s": 0.0, "records": {}}
     if RESULTS.is_file() and not asked.fresh:
         stored = json.loads(RESULTS.read_text(encoding="utf-8"))
-    if not asked.page_only:
+    if asked.judge_again:
+        print(f"{judge_again(stored['records'], asked.work)} trainings judged again", flush=True)
+        _keep(stored)
+    elif not asked.page_only:
         _run(asked, stored)
     if asked.smoke:
         return
@@ -69,6 +74,7 @@ def _arguments() -> argparse.Namespace:
         "--smoke", action="store_true", help="the first seed of the worst severities, nothing kept"
     )
     parser.add_argument("--page-only", action="store_true")
+    parser.add_argument("--judge-again", action="store_true", help="train nothing; the rules of today")
     parser.add_argument("--fresh", action="store_true", help="forget earlier trials")
     parser.add_argument("--workers", type=int, default=2, help="trials at a time, each on one core")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "bench-diagnose")

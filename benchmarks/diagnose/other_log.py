@@ -7,7 +7,16 @@ from typing import Any
 
 def log_of(logs: Path, key: str) -> Path:
     """The log of a trial."""
-    return logs / key.replace("|", "-").replace(" ", "_") / "trainer_state.json"
+    return logs / _as_name(key) / "trainer_state.json"
+
+
+def _as_name(key: str) -> str:
+    return key.replace("|", "-").replace(" ", "_")
+
+
+def evidence_of(work: Path, key: str) -> Path:
+    """The run folder of a trial, kept without its checkpoints."""
+    return work / "runs" / _as_name(key)
 
 
 def write_trainer_state(run: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from unittest import mock
 
 import numpy as np
 from faults import BASE_RATE, Fault, Rows
-from other_log import write_trainer_state
+from other_log import evidence_of, log_of, write_trainer_state
 
 NUM_ROWS, NUM_VALIDATION = 320, 160
 IGNORE = -100
@@ -29,34 +29,31 @@ def starter_rows() -> Rows:
 
 
 def run_trial(
-    folder: Path,
-    fault: Fault | None,
-    severity: float,
-    settings: Mapping[str, Any],
-    seed: int,
-    log: Path,
+    key: str, fault: Fault | None, severity: float, settings: Mapping[str, Any], seed: int, work: Path
 ) -> dict[str, Any]:
     """Train once and read the signals.
 
     Args:
-        folder: Made anew, and removed afterwards.
+        key: Of the trial: names its folder, which is kept without its checkpoints.
         fault: What is planted; None for a healthy training.
         severity: How badly.
         settings: Of a healthy variant.
         seed: Of the rows drawn, the fault and the training.
-        log: Where the training's log goes, as transformers would have written it.
+        work: Where run folders and logs go, the latter as transformers would have written them.
 
     Returns:
         "checks" that failed, "verdict", "findings" (rule -> severity), "seconds", and "steps".
     """
+    folder = evidence_of(work, key)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     started = time.perf_counter()
     generator = np.random.default_rng([seed, 17])
-    drawn = [starter_rows()[index] for index in generator.permutation(1600)[: NUM_ROWS + NUM_VALIDATION]]
-    train, validation = drawn[:NUM_ROWS], drawn[NUM_ROWS:]
     planted = dict(fault.settings(severity)) if fault else dict(settings)
     num_validation = planted.pop("validation_rows", NUM_VALIDATION)
+    num_rows = planted.pop("rows", NUM_ROWS)
+    drawn = [starter_rows()[index] for index in generator.permutation(1600)[: num_rows + NUM_VALIDATION]]
+    train, validation = drawn[:num_rows], drawn[num_rows:]
     rows = [*train, *validation[:num_validation]]
     if fault and fault.rows:
         rows = fault.rows(rows, severity, generator)
@@ -65,9 +62,22 @@ def run_trial(
         leaked = fault.validation(train, severity, generator)
         rows, held_out = train, [*leaked, *validation[len(leaked) :]]
     found = _trained(folder, rows, held_out or num_validation, planted, seed, fault, severity)
-    write_trainer_state(folder / "run", log)
-    shutil.rmtree(folder, ignore_errors=True)
+    write_trainer_state(folder / "run", log_of(work / "logs", key))
+    shutil.rmtree(folder / "run" / "train" / "checkpoints", ignore_errors=True)
     return {**found, "seconds": round(time.perf_counter() - started, 1)}
+
+
+def judge(run: Path) -> dict[str, Any]:
+    """What diagnose says of a training as it stands on disk."""
+    from lorascope.diagnose.stage import diagnose_run
+    from lorascope.run.folder import RunFolder
+
+    report = diagnose_run(RunFolder(run))
+    return {
+        "verdict": report["verdict"],
+        "findings": {one["rule"]: one["severity"] for one in report["findings"]},
+        "steps": report["last_step"],
+    }
 
 
 def _trained(
@@ -79,7 +89,6 @@ def _trained(
     fault: Fault | None,
     severity: float,
 ) -> dict[str, Any]:
-    from lorascope.diagnose.stage import diagnose_run
     from lorascope.errors import LorascopeError
     from lorascope.pipeline import judge_run
     from lorascope.prepare.stage import prepare_run
@@ -119,13 +128,7 @@ def _trained(
                     "findings": {},
                     "why": str(error).splitlines()[0],
                 }
-    report = diagnose_run(run)
-    return {
-        "checks": failed,
-        "verdict": report["verdict"],
-        "findings": {one["rule"]: one["severity"] for one in report["findings"]},
-        "steps": report["last_step"],
-    }
+    return {"checks": failed, **judge(run.path)}
 
 
 def _check(run: Any, recipe: Any) -> list[str]:

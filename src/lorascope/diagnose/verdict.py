@@ -79,10 +79,7 @@ def give_verdict(evidence: Evidence, findings: Sequence[Finding]) -> tuple[str, 
         return _of_a_curve(found, missing, risen, _what_few_did(evidence))
     if missing:
         return "not_enough_evidence", _told(missing)
-    declined, flat, falling = (found.get(rule) for rule in ("healthy_decline", "plateau", "still_improving"))
-    if flat is not None and not (flat.evidence["annealed"] and declined):
-        return "plateau", flat.title
-    return _of_a_fall(declined, flat, falling) or ("not_enough_evidence", _NOTHING_SHOWN)
+    return _shown(found) or ("not_enough_evidence", _NOTHING_SHOWN)
 
 
 _NOTHING_SHOWN = "validation loss is shown neither to have fallen nor to have risen nor to be flat"
@@ -97,9 +94,11 @@ def _what_few_did(evidence: Evidence) -> str:
     return f"; evaluation went from {before:.4g} to {after:.4g} over {len(curve)} of them"
 
 
-def _of_a_fall(
-    declined: Finding | None, flat: Finding | None, falling: Finding | None
-) -> tuple[str, str] | None:
+def _shown(found: Mapping[str, Finding]) -> tuple[str, str] | None:
+    """Flat, falling or fallen; None where nothing of that is shown."""
+    declined, flat, falling = (found.get(rule) for rule in ("healthy_decline", "plateau", "still_improving"))
+    if flat is not None and not (flat.evidence["annealed"] and declined):
+        return "plateau", flat.title
     if falling is not None:
         return "still_improving", falling.title
     if declined is not None:
@@ -117,12 +116,9 @@ def _of_a_curve(
     if unevaluated and "staircase" in found:
         # Nothing is learnt from rows as they come, only from rows that come again.
         return "plateau", found["staircase"].title
-    declined, flat, falling = (found.get(rule) for rule in ("healthy_decline", "plateau", "still_improving"))
-    if flat is not None and not (flat.evidence["annealed"] and declined):
-        return "plateau", flat.title
-    fell = _of_a_fall(declined, flat, falling)
-    if fell is not None:
-        return fell
+    shown = _shown(found)
+    if shown is not None:
+        return shown
     if risen is not None:
         return "not_enough_evidence", risen.title
     return "not_enough_evidence", _told(missing) + few if missing else _NOTHING_SHOWN

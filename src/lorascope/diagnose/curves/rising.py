@@ -1,15 +1,15 @@
 """A training loss that rises slowly, with the evaluation loss or alone. Shapes: P training points."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from lorascope.diagnose.curves.logged import LoggedCurve, in_words, need_curve, train_change
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
+from lorascope.diagnose.steps.climb import Climb, stretch_climb
 from lorascope.diagnose.steps.divergence import RULE, divergence, diverging_finding
-from lorascope.diagnose.steps.fall import median_difference_stderr, noise
+from lorascope.diagnose.steps.gates import need_likelihood
 
 MIN_EVALS = 5
 _LEAST, _CRITICAL = 0.03, 0.10
@@ -111,7 +111,7 @@ def logged_climb(evidence: Evidence) -> Outcome:
         return None
     climb = stretch_climb(evidence)
     high = climb.height > math.log1p(_CLIMB) and climb.deviations > _CLIMB_DEVIATIONS
-    refused = evidence.log is not None and evidence.log.is_rl
+    refused = need_likelihood(RULE, evidence) is not None
     if not high or refused or not _steady(climb) or isinstance(divergence(evidence), Finding):
         return None
     share, step = math.exp(climb.height) - 1, int(climb.step)
@@ -132,50 +132,6 @@ def logged_climb(evidence: Evidence) -> Outcome:
         f"{climb.deviations:.0f} standard errors; examples ordered by difficulty or length look the same, "
         "and no evaluation says which it is",
         "warn",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Climb:
-    """How far a training ends above its best stretch.
-
-    Attributes:
-        logs: Log losses of the training points, warmup included, [P].
-        width: Points of a stretch, a tenth of them.
-        start: Index of the first point behind the best stretch.
-        step: Of the last point of the best stretch.
-        height: ln(median of the last stretch / median of the best one); 0 where there are too few points.
-        deviations: The same in standard errors of a difference of two medians.
-    """
-
-    logs: np.ndarray
-    width: int
-    start: int
-    step: float
-    height: float
-    deviations: float
-
-
-def stretch_climb(evidence: Evidence) -> Climb:
-    """How far the training loss ends above its best stretch, warmup included."""
-    points = evidence.steps
-    usable = np.isfinite(points.loss) & (points.loss > 0)
-    logs, steps = np.log(points.loss[usable]), points.step[usable]
-    width = max(3, len(logs) // 10)
-    starts = range(0, len(logs) - 2 * width + 1, max(1, width // 3))
-    if not starts:
-        return Climb(logs=logs, width=width, start=len(logs), step=math.nan, height=0.0, deviations=0.0)
-    medians = [float(np.median(logs[one : one + width])) for one in starts]
-    best = int(np.argmin(medians))
-    height, start = float(np.median(logs[-width:])) - medians[best], starts[best] + width
-    stderr = median_difference_stderr(max(noise(logs), 1e-9), width)
-    return Climb(
-        logs=logs,
-        width=width,
-        start=start,
-        step=float(steps[start - 1]),
-        height=height,
-        deviations=height / stderr,
     )
 
 

@@ -1,8 +1,8 @@
 """Rows that were trained on and are predicted worse than before."""
 
 from lorascope.diagnose.evidence import Evidence
-from lorascope.diagnose.finding import Outcome
-from lorascope.diagnose.rows.gates import MIN_EVALS, need_evals, need_rows
+from lorascope.diagnose.finding import NotRun, Outcome
+from lorascope.diagnose.rows.gates import MIN_EVALS, need_series
 from lorascope.diagnose.steps.divergence import RULE, diverging_finding
 
 _LEAST_RISE = 0.03
@@ -20,12 +20,9 @@ def probe_divergence(evidence: Evidence) -> Outcome:
         Rule R9 of docs/diagnose.md. The 3 % is ours: a minimum over evaluations is always followed by small
         rises that pairing can show and nobody needs to know.
     """
-    probe = evidence.probe
-    missing = need_rows(RULE, probe, "train probe")
-    if missing is None and probe is not None:
-        missing = need_evals(RULE, probe, MIN_EVALS)
-    if missing is not None or probe is None:
-        return missing
+    probe = need_series(RULE, evidence.probe, "train probe", MIN_EVALS)
+    if isinstance(probe, NotRun):
+        return probe
     last, best = len(probe) - 1, probe.best()
     if best >= last - 1:
         return None

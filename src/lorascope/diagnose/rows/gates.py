@@ -14,7 +14,7 @@ times.
 _LEARNT = 0.10
 
 
-def need_rows(rule: str, series: Series | None, name: str) -> NotRun | None:
+def _need_rows(rule: str, series: Series | None, name: str) -> NotRun | None:
     """Insist on enough examples for an interval that covers what it says."""
     if series is None:
         return NotRun(rule=rule, reason=f"there is no {name} set with losses of single rows")
@@ -25,11 +25,31 @@ def need_rows(rule: str, series: Series | None, name: str) -> NotRun | None:
     return None
 
 
-def need_evals(rule: str, series: Series, least: int) -> NotRun | None:
+def _need_evals(rule: str, series: Series, least: int) -> NotRun | None:
     """Insist on enough evaluations."""
     if len(series) < least:
         return NotRun(rule=rule, reason=f"there are {len(series)} evaluations, {least} are needed")
     return None
+
+
+def need_series(rule: str, series: Series | None, name: str, least: int = 1) -> NotRun | Series:
+    """Insist on enough examples of a set and on enough evaluations.
+
+    Args:
+        rule: Name of the rule that asks.
+        series: Losses of the set.
+        name: Of the set, for people.
+        least: Evaluations that are needed.
+
+    Returns:
+        The series, or why the rule cannot be run.
+    """
+    missing = _need_rows(rule, series, name)
+    if missing is None and series is not None:
+        missing = _need_evals(rule, series, least)
+    if missing is not None or series is None:
+        return missing or NotRun(rule=rule, reason="nothing was evaluated")
+    return series
 
 
 def need_learnt(rule: str, evidence: Evidence) -> NotRun | None:
@@ -49,9 +69,9 @@ def need_both(rule: str, evidence: Evidence, least: int) -> NotRun | tuple[Serie
         Validation and probe, or why the rule cannot be run.
     """
     validation, probe = evidence.validation, evidence.probe
-    missing = need_rows(rule, validation, "validation") or need_rows(rule, probe, "train probe")
+    missing = _need_rows(rule, validation, "validation") or _need_rows(rule, probe, "train probe")
     if missing is None and validation is not None:
-        missing = need_evals(rule, validation, least)
+        missing = _need_evals(rule, validation, least)
     if missing is not None or validation is None or probe is None:
         return missing or NotRun(rule=rule, reason="nothing was evaluated")
     if validation.steps != probe.steps:

@@ -4,7 +4,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
-from lorascope.diagnose.rows.gates import need_evals, need_rows
+from lorascope.diagnose.rows.gates import need_series
 
 RULE = "hard_rows"
 _LEAST_TOKENS = 8
@@ -28,12 +28,9 @@ def hard_rows(evidence: Evidence) -> Outcome:
         there says nothing about how far above is unusual. Training rows are scored, so that an answer that
         could not be known counts only where it could not be learnt either.
     """
-    probe = evidence.probe
-    missing = need_rows(RULE, probe, "train probe")
-    if missing is None and probe is not None:
-        missing = need_evals(RULE, probe, 2)
-    if missing is not None or probe is None:
-        return missing
+    probe = need_series(RULE, evidence.probe, "train probe", 2)
+    if isinstance(probe, NotRun):
+        return probe
     ids = np.array(evidence.probe_ids[: len(probe.num_tokens_N)])
     long_N = probe.num_tokens_N >= _LEAST_TOKENS
     if len(ids) != len(long_N) or long_N.sum() < 20:

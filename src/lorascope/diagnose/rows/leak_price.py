@@ -4,7 +4,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
-from lorascope.diagnose.rows.gates import need_rows
+from lorascope.diagnose.rows.gates import need_series
 from lorascope.diagnose.series import Series
 from lorascope.errors import command
 from lorascope.metrics.likelihood import perplexity
@@ -32,10 +32,9 @@ def leak_price(evidence: Evidence) -> Outcome:
         Rules R16 and R17 and section 2.7 of docs/diagnose.md. Length is matched in four bins of target
         tokens, weighted by the leaked rows in each.
     """
-    validation = evidence.validation
-    missing = need_rows(RULE, validation, "validation")
-    if missing is not None or validation is None:
-        return missing
+    validation = need_series(RULE, evidence.validation, "validation")
+    if isinstance(validation, NotRun):
+        return validation
     flagged = evidence.leaked
     if flagged is None:
         return NotRun(rule=RULE, reason="which validation rows training has seen is not on record")

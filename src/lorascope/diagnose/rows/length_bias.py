@@ -7,7 +7,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
-from lorascope.diagnose.rows.gates import need_rows
+from lorascope.diagnose.rows.gates import need_series
 from lorascope.diagnose.series import Series
 from lorascope.metrics.uncertainty import (
     MIN_CLUSTERS,
@@ -53,10 +53,9 @@ def length_bias(evidence: Evidence) -> Outcome:
         Ours; the last but one column of docs/diagnose.md. A mean of row losses, as many tools print, weighs
         short rows more and hides this.
     """
-    validation = evidence.validation
-    missing = need_rows(RULE, validation, "validation")
-    if missing is not None or validation is None:
-        return missing
+    validation = need_series(RULE, evidence.validation, "validation")
+    if isinstance(validation, NotRun):
+        return validation
     if len(validation) < 2 or validation.num_rows < _BUCKETS * MIN_CLUSTERS:
         have = f"{validation.num_rows} validation rows in {len(validation)} evaluations"
         return NotRun(rule=RULE, reason=f"{have}; {_BUCKETS * MIN_CLUSTERS} rows in 2 are needed")

@@ -4,7 +4,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
-from lorascope.diagnose.rows.gates import need_evals, need_rows
+from lorascope.diagnose.rows.gates import need_series
 
 RULE = "low_rate"
 _LEAST_EVALS = 5
@@ -30,12 +30,9 @@ def low_rate(evidence: Evidence) -> Outcome:
     Source:
         Ours: for small steps the loss is linear in the sum of the rates (first order of gradient descent).
     """
-    probe = evidence.probe
-    missing = need_rows(RULE, probe, "train probe")
-    if missing is None and probe is not None:
-        missing = need_evals(RULE, probe, _LEAST_EVALS)
-    if missing is not None or probe is None:
-        return missing
+    probe = need_series(RULE, evidence.probe, "train probe", _LEAST_EVALS)
+    if isinstance(probe, NotRun):
+        return probe
     spent = _spent(evidence, probe.steps)
     if probe.steps[0] != 0 or spent is None:
         return NotRun(rule=RULE, reason="the base model was not evaluated, or no learning rate is logged")

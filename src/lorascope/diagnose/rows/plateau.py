@@ -2,7 +2,7 @@
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
-from lorascope.diagnose.rows.gates import need_evals, need_rows
+from lorascope.diagnose.rows.gates import need_series
 from lorascope.diagnose.series import rows_needed
 from lorascope.errors import command
 
@@ -26,12 +26,9 @@ def plateau(evidence: Evidence) -> Outcome:
     Source:
         Schuirmann 1987, "A comparison of the two one-sided tests procedure"; section 2.3 of docs/diagnose.md.
     """
-    validation = evidence.validation
-    missing = need_rows(RULE, validation, "validation")
-    if missing is None and validation is not None:
-        missing = need_evals(RULE, validation, WINDOW)
-    if missing is not None or validation is None:
-        return missing
+    validation = need_series(RULE, evidence.validation, "validation", WINDOW)
+    if isinstance(validation, NotRun):
+        return validation
     first, last = validation.window(WINDOW)
     loss = validation.loss(last)
     margin = MARGIN * loss

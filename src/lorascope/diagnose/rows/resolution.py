@@ -1,8 +1,8 @@
 """A validation split too small to see what matters."""
 
 from lorascope.diagnose.evidence import Evidence
-from lorascope.diagnose.finding import Finding, Outcome
-from lorascope.diagnose.rows.gates import need_evals, need_rows
+from lorascope.diagnose.finding import Finding, NotRun, Outcome
+from lorascope.diagnose.rows.gates import need_series
 from lorascope.diagnose.rows.plateau import WINDOW
 from lorascope.diagnose.series import POWER_FACTOR, rows_needed
 from lorascope.errors import command
@@ -24,12 +24,9 @@ def resolution(evidence: Evidence) -> Outcome:
     Source:
         Rule R23 of docs/diagnose.md. The standard error is that of this run's own paired changes.
     """
-    validation = evidence.validation
-    missing = need_rows(RULE, validation, "validation")
-    if missing is None and validation is not None:
-        missing = need_evals(RULE, validation, 2)
-    if missing is not None or validation is None:
-        return missing
+    validation = need_series(RULE, evidence.validation, "validation", 2)
+    if isinstance(validation, NotRun):
+        return validation
     first, last = validation.window(WINDOW)
     change, loss = validation.change(first, last), validation.loss(last)
     stderr = change.stderr or 0.0

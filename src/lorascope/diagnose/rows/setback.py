@@ -1,8 +1,8 @@
 """A training that lost on the way what it had learnt, and began again."""
 
 from lorascope.diagnose.evidence import Evidence
-from lorascope.diagnose.finding import Finding, Outcome
-from lorascope.diagnose.rows.gates import need_evals, need_rows
+from lorascope.diagnose.finding import Finding, NotRun, Outcome
+from lorascope.diagnose.rows.gates import need_series
 
 RULE = "setback"
 _LEAST_EVALS = 3
@@ -22,12 +22,9 @@ def setback(evidence: Evidence) -> Outcome:
     Source:
         Ours; `diverging` looks at the end of the log alone, and a curve that falls again hides the loss.
     """
-    probe = evidence.probe
-    missing = need_rows(RULE, probe, "train probe")
-    if missing is None and probe is not None:
-        missing = need_evals(RULE, probe, _LEAST_EVALS)
-    if missing is not None or probe is None:
-        return missing
+    probe = need_series(RULE, evidence.probe, "train probe", _LEAST_EVALS)
+    if isinstance(probe, NotRun):
+        return probe
     rises = []
     for index in range(1, len(probe)):
         best = probe.best(before=index)

@@ -3,7 +3,8 @@
 from typing import Any
 
 from lorascope.diagnose.evidence import Evidence
-from lorascope.diagnose.rows.gates import need_rows
+from lorascope.diagnose.finding import NotRun
+from lorascope.diagnose.rows.gates import need_series
 from lorascope.diagnose.series import ALPHA, Series
 
 Json = dict[str, Any]
@@ -24,13 +25,13 @@ def step_to_ship(evidence: Evidence) -> Json:
         speak for it, "why", the "tied_steps", and "cost": what the other adapter on disk would differ by,
         with its interval.
     """
-    validation = evidence.validation
+    validation = need_series("step_to_ship", evidence.validation, "validation")
     if not evidence.adapters:
         return _unshown(None, None, "no adapter is on disk yet")
-    missing = need_rows("step_to_ship", validation, "validation")
-    if missing is not None or validation is None or not any(validation.steps):
+    if isinstance(validation, NotRun) or not any(validation.steps):
         only = "last" if "last" in evidence.adapters else "best"
-        reason = missing.reason if missing is not None else "nothing was evaluated after the first step"
+        unevaluated = "nothing was evaluated after the first step"
+        reason = validation.reason if isinstance(validation, NotRun) else unevaluated
         why = f"{reason}, so no adapter is shown to be better than another"
         return _unshown(only, evidence.adapters[only], why)
     trained = [index for index, step in enumerate(validation.steps) if step > 0]

@@ -6,7 +6,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, Outcome, Severity
-from lorascope.diagnose.steps.fall import median_difference_stderr, noise
+from lorascope.diagnose.steps.climb import stretch_climb
 from lorascope.diagnose.steps.gates import need_points
 
 RULE = "diverging"
@@ -39,7 +39,7 @@ def divergence(evidence: Evidence) -> Outcome:
     if len(newest) == _RECENT + _BEFORE and (found := _lately(evidence, newest)):
         return found
     # With warmup: a rate that is too high often shows before its peak.
-    return _never_back(evidence, np.log(evidence.losses_with_warmup))
+    return _never_back(evidence)
 
 
 def _lately(evidence: Evidence, logs: np.ndarray) -> Finding | None:
@@ -64,28 +64,24 @@ def _lately(evidence: Evidence, logs: np.ndarray) -> Finding | None:
     )
 
 
-def _never_back(evidence: Evidence, logs: np.ndarray) -> Finding | None:
-    width = max(3, len(logs) // 10)
-    opening, recent, spread = float(logs[0]), float(np.median(logs[-width:])), max(noise(logs), 1e-9)
-    starts = range(0, len(logs) - 2 * width + 1, max(1, width // 3))
-    best = min((float(np.median(logs[start : start + width])) for start in starts), default=recent)
-    by_opening = recent - opening > max(math.log(_ABOVE_OPENING), _DEVIATIONS * spread)
-    stderr = median_difference_stderr(spread, width)
-    by_stretch = recent - best > max(math.log(_ABOVE_BEST), _DEVIATIONS * stderr)
+def _never_back(evidence: Evidence) -> Finding | None:
+    climb = stretch_climb(evidence)
+    opening, spread = float(climb.logs[0]), climb.spread
+    by_opening = climb.last - opening > max(math.log(_ABOVE_OPENING), _DEVIATIONS * spread)
+    by_stretch = climb.height > math.log(_ABOVE_BEST) and climb.deviations > _DEVIATIONS
     if not by_opening and not by_stretch:
         return None
-    first, last = math.exp(opening if by_opening else best), math.exp(recent)
+    first, last = math.exp(opening if by_opening else climb.best), math.exp(climb.last)
     return diverging_finding(
         evidence,
         f"the training loss rose from {first:.3f} to {last:.3f} and never came back",
         {
             "opening": math.exp(opening),
-            "best_stretch": math.exp(best),
+            "best_stretch": math.exp(climb.best),
             "recent": last,
             "noise": spread,
-            "sentence": f"It began at {math.exp(opening):.3f}; its best {width:,} points in a row have a "
-            "median of "
-            f"{math.exp(best):.3f}, the last {width:,} one of {last:.3f}.",
+            "sentence": f"It began at {math.exp(opening):.3f}; its best {climb.width:,} points in a row have "
+            f"a median of {math.exp(climb.best):.3f}, the last {climb.width:,} one of {last:.3f}.",
         },
         f"{_DEVIATIONS:.0f} deviations of the noise between neighbours ({spread:.1%} of the loss); examples "
         "ordered "
