@@ -3,12 +3,14 @@
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from lorascope.errors import UndefinedMetric
 from lorascope.metrics.columns import Column, check_same_length, checked_column, exact_sum
+from lorascope.metrics.student import student_quantile
 
 # Below this many clusters the nominal 95 % interval covers less than 93 %: the verdict is "not enough
 # evidence".
@@ -78,7 +80,7 @@ def ratio_interval(numerator_N: npt.ArrayLike, denominator_N: npt.ArrayLike, lev
     ratio = exact_sum(d_N) / total
     residual_N = d_N - ratio * t_N
     stderr = math.sqrt(num / (num - 1) * exact_sum(residual_N**2)) / total
-    half_width = _student(num - 1, quantile) * stderr
+    half_width = student_quantile(num - 1, quantile) * stderr
     return Interval(
         estimate=ratio, low=ratio - half_width, high=ratio + half_width, stderr=stderr, num=num, level=level
     )
@@ -152,7 +154,7 @@ def independent_difference(a: Interval, b: Interval) -> Interval:
     half_width = 0.0
     if stderr > 0:
         df = (variance_a + variance_b) ** 2 / (variance_a**2 / (a.num - 1) + variance_b**2 / (b.num - 1))
-        half_width = _student(df, _quantile(a.level)) * stderr
+        half_width = student_quantile(df, _quantile(a.level)) * stderr
     return Interval(
         estimate=difference,
         low=difference - half_width,
@@ -248,9 +250,7 @@ def proportion_interval(num_success: int, num: int, level: float = 0.95) -> Inte
     """
     if num < 1 or not 0 <= num_success <= num:
         raise UndefinedMetric(f"{num_success} of {num} outcomes is no share")
-    from scipy.special import ndtri
-
-    z = float(ndtri(_quantile(level)))
+    z = NormalDist().inv_cdf(_quantile(level))
     centre = (num_success + z * z / 2) / (num + z * z)
     half_width = z / (num + z * z) * math.sqrt(num_success * (num - num_success) / num + z * z / 4)
     return Interval(
@@ -300,10 +300,3 @@ def _quantile(level: float) -> float:
     if not 0 < level < 1:
         raise UndefinedMetric(f"{level} is no coverage; give a share such as 0.95")
     return 0.5 + level / 2
-
-
-def _student(df: float, quantile: float) -> float:
-    """Quantile of Student's t."""
-    from scipy.special import stdtrit  # 0.3 s to load, and a log of another trainer needs no interval
-
-    return float(stdtrit(df, quantile))

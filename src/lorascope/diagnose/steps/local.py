@@ -1,53 +1,63 @@
 """Medians of the neighbourhood of each point of a curve. Shapes: P points."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 _MAD_TO_SD = 1.4826  # of normal noise
-_FEW = 16  # one point of so many: windows of their own are then cheaper than one pass over the curve
+_AT_ONCE = 1 << 16  # windows in memory at a time
 
 
-def local_median(values: np.ndarray, width: int) -> np.ndarray:
-    """Median of the `width` points around each point, the ends repeated outwards, [P]."""
-    from scipy.ndimage import median_filter
+def lower_bounds(values: np.ndarray, width: int) -> np.ndarray:
+    """For each point a value that no median of `width` neighbours lies below, in one pass, [P].
 
-    return np.asarray(median_filter(values, size=width, mode="nearest"))
+    The smallest of its block of `width` points and of the two blocks beside it. A point that is not far above
+    this is not far above the median either, so that medians are taken where they can matter.
+
+    Args:
+        values: Finite, [P], P >= 1.
+        width: Of the windows that are meant, none of which ends further than `width` from its point.
+    """
+    least = np.minimum.reduceat(values, np.arange(0, len(values), width))
+    padded = np.pad(least, 1, mode="edge")
+    around = np.minimum(np.minimum(padded[:-2], least), padded[2:])
+    return np.repeat(around, width)[: len(values)]
 
 
-def past_median(values: np.ndarray, width: int) -> np.ndarray:
-    """Median of the `width` points before each point, itself not among them, [P].
+def medians_at(values: np.ndarray, at: np.ndarray, first: int, last: int) -> np.ndarray:
+    """Median of the points from `first` to `last` around some points, the ends repeated outwards.
 
-    Of an even width it is the upper of the two in the middle.
+    Of an even number of points it is the upper of the two in the middle.
 
     Args:
         values: Finite, [P].
-        width: Of the window; the first `width` points have a part of one, the very first itself alone.
+        at: Index of each point that is asked for.
+        first: Where the window begins, relative to its point: -64 with a `last` of -1 are the 64 before.
+        last: Its last point.
     """
-    from scipy.ndimage import median_filter
-
-    shift = (width - 1) // 2  # moves a centred window back until it ends at its own point
-    return np.asarray(median_filter(_before(values), size=width, mode="nearest", origin=shift))
+    return _over_windows(values, at, first, last, _middle)
 
 
-def past_spread(values: np.ndarray, centre: np.ndarray, width: int, at: np.ndarray) -> np.ndarray:
-    """Robust standard deviation of the `width` points before some points.
+def spreads_at(values: np.ndarray, at: np.ndarray, first: int, last: int) -> np.ndarray:
+    """Robust standard deviation of the same windows: 1.4826 median|value - median|, at least 1e-9."""
 
-    Args:
-        values: Finite, [P].
-        centre: Of `past_median`, [P].
-        width: As there.
-        at: Index of each point that is asked for; few of them cost little.
+    def spread(window: np.ndarray) -> np.ndarray:
+        return _middle(np.abs(window - _middle(window)[:, None]))
 
-    Returns:
-        1.4826 times the median of |value - its own median| over the window, at least 1e-9, one for each of
-        `at`.
-    """
-    away = np.abs(values - centre)
-    if len(at) * _FEW > len(values):
-        spread = past_median(away, width)[at]
-    else:
-        window = np.maximum(at[:, None] - np.arange(1, width + 1), 0)
-        spread = np.partition(away[window], width // 2, axis=1)[:, width // 2]
-    return np.asarray(np.maximum(_MAD_TO_SD * spread, 1e-9))
+    return np.asarray(np.maximum(_MAD_TO_SD * _over_windows(values, at, first, last, spread), 1e-9))
+
+
+def _over_windows(
+    values: np.ndarray, at: np.ndarray, first: int, last: int, of: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    offsets = np.arange(first, last + 1)
+    parts = [at[one : one + _AT_ONCE, None] + offsets for one in range(0, len(at), _AT_ONCE)]
+    return np.concatenate([np.empty(0), *(of(values[np.clip(one, 0, len(values) - 1)]) for one in parts)])
+
+
+def _middle(window: np.ndarray) -> np.ndarray:
+    half = window.shape[1] // 2
+    return np.asarray(np.partition(window, half, axis=1)[:, half])
 
 
 def medians_of_neighbours(step: np.ndarray, loss: np.ndarray, most: int) -> np.ndarray:
@@ -65,8 +75,3 @@ def medians_of_neighbours(step: np.ndarray, loss: np.ndarray, most: int) -> np.n
     whole = len(loss) // width * width
     ends = step[:whole].reshape(-1, width)[:, -1]
     return np.stack([ends, np.median(loss[:whole].reshape(-1, width), axis=1)], axis=1)
-
-
-def _before(values: np.ndarray) -> np.ndarray:
-    """Each point's predecessor, the first one's own."""
-    return np.concatenate([values[:1], values[:-1]])

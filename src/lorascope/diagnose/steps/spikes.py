@@ -8,7 +8,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, Outcome, Severity
 from lorascope.diagnose.steps.divergence import divergence
 from lorascope.diagnose.steps.gates import need_points
-from lorascope.diagnose.steps.local import local_median, past_median, past_spread
+from lorascope.diagnose.steps.local import lower_bounds, medians_at, spreads_at
 
 RULE = "spikes"
 _WINDOW = 64
@@ -45,8 +45,7 @@ def find_spikes(loss: np.ndarray, grad_norm: np.ndarray) -> Spikes:
 
     Source:
         Section 2.5 of docs/diagnose.md: on raw losses with skewed noise z > 3 fires 11 to 40 times in 1,000
-        healthy steps; on log losses with a median absolute deviation z > 6 does not in 3,200. Departure: each
-        deviation is taken from its own point's median, so that one pass over the curve finds all of them.
+        healthy steps; on log losses with a median absolute deviation z > 6 does not in 3,200.
     """
     where = np.flatnonzero(np.isfinite(loss) & (loss > 0))
     where = where[min(_SKIPPED_MOST, int(_SKIPPED_SHARE * len(where))) :]
@@ -54,29 +53,31 @@ def find_spikes(loss: np.ndarray, grad_norm: np.ndarray) -> Spikes:
         none = np.empty(0, dtype=int)
         return Spikes(at=none, times=np.empty(0), with_gradient=np.empty(0, dtype=bool))
     logs = np.log(loss[where])
-    centre = past_median(logs, _WINDOW)
-    at = np.flatnonzero(logs - centre > np.log(_TIMES))
+    at = np.flatnonzero(logs - lower_bounds(logs, _WINDOW) > np.log(_TIMES))
     at = at[at >= _WINDOW]
-    at = at[_leaps(logs, centre, at)]
+    leapt = _leaps(logs, at)
     return Spikes(
-        at=where[at],
-        times=np.exp((logs - centre)[at]),
-        with_gradient=_leaps_too(grad_norm[where], at) if len(at) else np.empty(0, dtype=bool),
+        at=where[at[leapt]],
+        times=np.exp(_heights(logs, at[leapt])),
+        with_gradient=_leaps_too(grad_norm[where], at[leapt]),
     )
 
 
 def _leaps_too(norm: np.ndarray, at: np.ndarray) -> np.ndarray:
     known = np.isfinite(norm) & (norm > 0)
-    if known.mean() < 0.5:
+    if not len(at) or known.mean() < 0.5:
         return np.zeros(len(at), dtype=bool)
-    logs = np.log(np.where(known, norm, np.median(norm[known])))
-    return _leaps(logs, past_median(logs, _WINDOW), at)
+    return _leaps(np.log(np.where(known, norm, np.median(norm[known]))), at)
 
 
-def _leaps(logs: np.ndarray, centre: np.ndarray, at: np.ndarray) -> np.ndarray:
+def _leaps(logs: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Whether each of some points leaps out of the window before it, by deviations and by size."""
-    height, spread = (logs - centre)[at], past_spread(logs, centre, _WINDOW, at)
+    height, spread = _heights(logs, at), spreads_at(logs, at, -_WINDOW, -1)
     return np.asarray((height > _DEVIATIONS * spread) & (height > np.log(_TIMES)))
+
+
+def _heights(logs: np.ndarray, at: np.ndarray) -> np.ndarray:
+    return np.asarray(logs[at] - medians_at(logs, at, -_WINDOW, -1))
 
 
 def spikes(evidence: Evidence) -> Outcome:
@@ -178,9 +179,8 @@ def unstable(evidence: Evidence) -> Outcome:
     if missing is not None:
         return missing
     loss = evidence.losses
-    centre = local_median(loss, min(_LOCAL, (len(loss) // 4) | 1))
     start = len(loss) // _OPENING
-    excess = np.maximum(0.0, loss - _EXCESS_TIMES * centre)[start:]
+    excess = _excess(loss, min(_LOCAL, (len(loss) // 4) | 1))[start:]
     share, count = float(excess.sum() / loss[start:].sum()), float((excess > 0).mean())
     if share < _EXCESS_SHARE or excess.mean() < _EXCESS_OF_OPENING * float(np.median(loss[:start])):
         return None
@@ -200,3 +200,12 @@ def unstable(evidence: Evidence) -> Outcome:
         action="average more examples in a step (a larger batch size); if it goes on: " + evidence.slower(2),
         would_change="a curve of larger batches that keeps within 1.6 times its median",
     )
+
+
+def _excess(loss: np.ndarray, width: int) -> np.ndarray:
+    """What of each loss lies above 1.6 times the median of the points around it, [P]."""
+    excess = np.zeros(len(loss))
+    at = np.flatnonzero(loss > _EXCESS_TIMES * lower_bounds(loss, width))
+    centre = medians_at(loss, at, -(width // 2), width // 2)
+    excess[at] = np.maximum(0.0, loss[at] - _EXCESS_TIMES * centre)
+    return excess

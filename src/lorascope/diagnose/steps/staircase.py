@@ -39,7 +39,7 @@ def staircase(evidence: Evidence) -> Outcome:
     steps = evidence.steps
     usable = np.isfinite(steps.epoch) & np.isfinite(steps.loss) & (steps.loss > 0)
     logs, number = np.log(steps.loss[usable]), np.ceil(steps.epoch[usable] - 1e-6).astype(int)
-    epochs = [logs[number == one] for one in np.unique(number)]
+    epochs = np.split(logs, np.flatnonzero(np.diff(number)) + 1)
     epochs = [one for one in epochs if len(one) >= _LEAST_IN_EPOCH]
     if len(epochs) <= _LEAST_BOUNDARIES:
         reason = f"{max(0, len(epochs) - 1)} boundaries between epochs of 5 points or more, 2 are needed"
