@@ -125,6 +125,12 @@ def test_rows_that_do_not_exist_are_not_asked_for() -> None:
     assert hold_out_more(few, 151).startswith("collect more data")
 
 
+def test_rows_that_are_held_out_already_only_have_to_be_scored() -> None:
+    held_out = Evidence(run="r", validation_ids=tuple(str(number) for number in range(500)))
+    told = "score more of them: lorascope train r --overwrite --set train.eval_examples=500"
+    assert hold_out_more(held_out, 500) == told and "wider" in hold_out_more(held_out, 501)
+
+
 @pytest.mark.parametrize(("num_failed", "severity"), [(5, "warn"), (6, "critical")])
 def test_a_check_that_was_allowed_to_fail_is_critical_above_five_percent(
     num_failed: int, severity: str

@@ -12,7 +12,8 @@ from lorascope.lm.score import score_examples
 from lorascope.run.dataset import Example
 from lorascope.run.folder import RunFolder
 from lorascope.run.records import read_evals
-from lorascope.train.evaluate import EvalSets, comparable_loss, draw_eval_sets, evaluate, resolve_eval_steps
+from lorascope.train.eval_plan import EvalSets, comparable_loss
+from lorascope.train.evaluate import evaluate
 from lorascope.train.ranks import Ranks
 
 
@@ -21,69 +22,6 @@ def example(number: int, *, length: int = 10) -> Example:
     labels = ids.copy()
     labels[:2] = -100
     return Example(example_id=str(number), input_ids=ids, labels=labels)
-
-
-def sets_of(size: int, *, first: int = 200) -> EvalSets:
-    rows = tuple(example(number) for number in range(size))
-    return EvalSets(probe=rows, validation=rows, first=first)
-
-
-def evaluations(num_steps: int, eval_steps: int) -> int:
-    """Evaluations after a step: at each multiple, and at the end."""
-    return -(-num_steps // eval_steps)
-
-
-@pytest.mark.parametrize("num_steps", [100, 101, 400, 999, 1000, 12345])
-def test_auto_is_about_20_evaluations_where_they_are_cheap(num_steps: int) -> None:
-    # One example a set against a million trained tokens: 20 evaluations are far below 10 %.
-    found = resolve_eval_steps("auto", num_steps=num_steps, sets=sets_of(1), train_tokens=1_000_000)
-    assert 17 <= evaluations(num_steps, found) <= 20
-
-
-@pytest.mark.parametrize("num_steps", range(5, 60))
-def test_auto_is_never_fewer_than_5_evaluations(num_steps: int) -> None:
-    # Ten tokens trained on: no evaluation is affordable, and 5 are made all the same.
-    found = resolve_eval_steps("auto", num_steps=num_steps, sets=sets_of(50), train_tokens=10)
-    assert evaluations(num_steps, found) >= 5
-
-
-@pytest.mark.parametrize("num_steps", [1, 2, 3, 4])
-def test_fewer_than_5_steps_are_evaluated_after_each(num_steps: int) -> None:
-    assert resolve_eval_steps("auto", num_steps=num_steps, sets=sets_of(1), train_tokens=10) == 1
-
-
-def test_auto_costs_no_more_than_a_tenth_of_the_training() -> None:
-    # Both sets of 10 rows of 10 tokens: 200 tokens at half the cost of a step's are 100 a time. A tenth of
-    # 9,000 tokens affords 9 evaluations, one of them the base model's, so 1,000 / 8 = 125 steps between them.
-    assert resolve_eval_steps("auto", num_steps=1000, sets=sets_of(10), train_tokens=9000) == 125
-
-
-def test_only_the_first_examples_count_as_cost() -> None:
-    # As above with 1,000 rows a set, of which an evaluation scores 10.
-    found = resolve_eval_steps("auto", num_steps=1000, sets=sets_of(1000, first=10), train_tokens=9000)
-    assert found == 125
-
-
-def test_a_number_is_taken_as_it_is() -> None:
-    assert resolve_eval_steps(7, num_steps=1000, sets=sets_of(10), train_tokens=1) == 7
-
-
-def test_the_train_probe_is_as_large_as_validation_and_drawn_from_training() -> None:
-    train, validation = [example(n) for n in range(50)], [example(n) for n in range(100, 112)]
-    sets = draw_eval_sets(train, validation, first=200, seed=0)
-    assert len(sets.probe) == len(sets.validation) == 12
-    assert {one.example_id for one in sets.probe} <= {one.example_id for one in train}
-    assert len({one.example_id for one in sets.probe}) == 12
-    assert {one.example_id for one in sets.validation} == {one.example_id for one in validation}
-    again, other = (draw_eval_sets(train, validation, first=200, seed=seed) for seed in (0, 1))
-    ids = [one.example_id for one in sets.probe]
-    assert ids == [one.example_id for one in again.probe]
-    assert ids != [one.example_id for one in other.probe]
-
-
-def test_without_validation_the_probe_has_the_first_examples_of_an_evaluation() -> None:
-    sets = draw_eval_sets([example(n) for n in range(50)], [], first=20, seed=0)
-    assert (len(sets.probe), sets.validation) == (20, ())
 
 
 def test_an_evaluation_is_the_score_of_the_same_code_in_evaluation_mode(alpaca_base: Path) -> None:

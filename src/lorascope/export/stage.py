@@ -49,6 +49,7 @@ from lorascope.run.records import read_json
 from lorascope.run.sections import Recipe
 
 _BYTES = {"float32": 4, "bf16": 2}
+_TRAIN_ROWS = 200  # where there is no validation split
 
 
 def export_run(
@@ -95,7 +96,7 @@ def export_run(
     template = load_template(run.template, pair.tokenizer)
     weights = num_weights(pair.model)
     refuse_full_disk(merged, weights * _BYTES[dtype])
-    rows = _rows(run, recipe, len(pair.tokenizer))
+    rows = _rows(run, len(pair.tokenizer))
     report: dict[str, Any] = {
         "schema": 1,
         "target": str(merged),
@@ -267,11 +268,11 @@ def _place(path: Path | str) -> Path:
     return Path(path).expanduser().resolve()
 
 
-def _rows(run: RunFolder, recipe: Recipe, vocabulary: int) -> ProofRows:
-    """The whole validation split, or the first `train.eval_examples` of training where there is none."""
+def _rows(run: RunFolder, vocabulary: int) -> ProofRows:
+    """The whole validation split, or the first examples of training where there is none."""
     split = "validation" if "validation" in load_splits(run.dataset) else "train"
     examples, _ = load_examples(run.dataset, split)
-    chosen = examples if split == "validation" else examples[: recipe.train.eval_examples]
+    chosen = examples if split == "validation" else examples[:_TRAIN_ROWS]
     return choose_rows(split, chosen, vocabulary)
 
 

@@ -123,8 +123,9 @@ class TrainSection(Section):
     """Steps between evaluations of the train probe and the validation split. `auto` is about 20 evaluations,
     fewer where they would pass 10 % of training time, never fewer than 5."""
 
-    eval_examples: PositiveInt = 200
-    """Examples of each set in an evaluation during training; the last one uses all."""
+    eval_examples: Auto | PositiveInt = "auto"
+    """Examples of each set in an evaluation during training; the last one uses all. `auto` is 200, and fewer,
+    down to 64, where `eval_steps` is `auto` too and five evaluations would pass 10 % of training time."""
 
     stop_on: tuple[Literal["non_finite", "diverging", "overfitting"], ...] = ("non_finite",)
     """Signals that end training before its last step, looked for after each evaluation: `diverging`, and

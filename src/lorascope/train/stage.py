@@ -20,7 +20,8 @@ from lorascope.run.recipe import recipe_values
 from lorascope.run.records import EvalRecord, StepRecord, append_line, read_json
 from lorascope.run.sections import Recipe
 from lorascope.train.disk import refuse_full_disk
-from lorascope.train.evaluate import evaluate, example_ids
+from lorascope.train.eval_plan import example_ids
+from lorascope.train.evaluate import evaluate
 from lorascope.train.finite import refuse_broken_update
 from lorascope.train.memory import out_of_memory_told
 from lorascope.train.prompt_use import measure_prompt_use

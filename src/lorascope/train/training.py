@@ -21,7 +21,7 @@ from lorascope.run.provenance import StageInputs
 from lorascope.run.records import EvalRecord
 from lorascope.run.sections import Recipe, TrainSection
 from lorascope.run.texts import read_sources
-from lorascope.train.evaluate import EvalSets, comparable_loss, draw_eval_sets, resolve_eval_steps
+from lorascope.train.eval_plan import EvalSets, comparable_loss, draw_eval_sets, plan_evaluations
 from lorascope.train.memory import MemoryPlan
 from lorascope.train.optimizers import optimizer_told
 from lorascope.train.plan import StepPlan, make_plan
@@ -167,10 +167,13 @@ def build_training(
             if told:
                 observer.note(told)
     sets = draw_eval_sets(
-        train, splits.get("validation", []), first=recipe.train.eval_examples, seed=recipe.seed
+        train,
+        splits.get("validation", []),
+        eval_examples=recipe.train.eval_examples,
+        seed=recipe.seed,
     )
-    sets = replace(sets, sources=read_sources(run.examples))
     section = _resolved(recipe, precision, memory, plan, sets, train)
+    sets = replace(sets, first=int(section.eval_examples), sources=read_sources(run.examples))
     lora = recipe.lora.model_copy(update={"target_modules": tuple(targets)})
     identity = {
         **inputs.settings,
@@ -217,16 +220,20 @@ def _resolved(
     train: list[Example],
 ) -> TrainSection:
     """The section train with every "auto" settled."""
-    asked = recipe.train
-    tokens = sum(example.num_tokens for example in train) * plan.num_steps // plan.steps_per_epoch
-    eval_steps = resolve_eval_steps(
-        asked.eval_steps, num_steps=plan.num_steps, sets=sets, train_tokens=tokens
-    )
+    asked, eval_steps, eval_examples = recipe.train, recipe.train.eval_steps, sets.first
+    if eval_steps == "auto":
+        eval_steps, eval_examples = plan_evaluations(
+            sets,
+            may_shrink=asked.eval_examples == "auto",
+            num_steps=plan.num_steps,
+            train_tokens=sum(one.num_tokens for one in train) * plan.num_steps // plan.steps_per_epoch,
+        )
     settled = {
         "row_tokens": memory.row_tokens,
         "checkpoint_activations": memory.recompute,
         "precision": precision.name,
         "eval_steps": eval_steps,
+        "eval_examples": eval_examples,
         "save_steps": eval_steps if asked.save_steps == "auto" else asked.save_steps,
     }
     return asked.model_copy(update=settled)

@@ -54,12 +54,14 @@ def resolution(evidence: Evidence) -> Outcome:
 
 
 def hold_out_more(evidence: Evidence, num_rows: int) -> str:
-    """The command that prepares the data with more validation rows, if there are rows enough.
+    """The command that scores more validation rows: those the split has, or a larger split if there are rows.
 
     Args:
         evidence: For the data, the base model and how many rows there are.
         num_rows: Validation rows that are needed.
     """
+    if evidence.log is None and len(evidence.validation_ids) >= num_rows:
+        return f"score more of them: {evidence.retrain(eval_examples=num_rows)}"
     base = evidence.config.get("base", "MODEL")
     name = base.get("id", "MODEL") if isinstance(base, dict) else base
     data = evidence.config.get("data", "DATA")
