@@ -15,6 +15,7 @@ from lorascope.diagnose.rows.not_learning import not_learning
 from lorascope.diagnose.rows.plateau import plateau
 from lorascope.diagnose.rows.resolution import hold_out_more, resolution
 from lorascope.diagnose.rows.ship import step_to_ship
+from lorascope.diagnose.stage import diagnose
 from lorascope.diagnose.steps.no_effect import no_effect
 from lorascope.diagnose.steps.non_finite import non_finite
 
@@ -111,6 +112,11 @@ def test_what_validation_can_see_is_said_with_the_rows_that_would(synthetic: Syn
     loss = last.sum() / t_N.sum()
     assert found.evidence["smallest_visible"] == pytest.approx(2.8 * stderr)
     assert found.evidence["rows_needed"] == int(np.ceil(100 * (2.8 * stderr / (0.01 * loss)) ** 2))
+    told = diagnose(evidence)["visible_rise"]  # of every run, whether or not it is too large
+    assert told["nats"] == pytest.approx(2.8 * stderr) and told["share"] == pytest.approx(2.8 * stderr / loss)
+    assert (
+        f"{2.8 * stderr:.4f} nats per token" in told["sentence"] and "100 validation rows" in told["sentence"]
+    )
 
 
 def test_what_was_seen_was_not_too_small_to_be_seen(synthetic: Synthetic) -> None:

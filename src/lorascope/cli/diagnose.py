@@ -112,6 +112,9 @@ def lines_of(report: dict[str, Any], run: str) -> list[str]:
             lines += textwrap.wrap(
                 f"{', '.join(rules)}: {reason}", width, initial_indent="  ", subsequent_indent="    "
             )
+    if report["visible_rise"] is not None:
+        told = f"smallest rise to be seen: {report['visible_rise']['sentence']}"
+        lines += ["", *textwrap.wrap(told, width, subsequent_indent="  ")]
     return [*lines, "", *_ending(report, run)]
 
 

@@ -16,6 +16,7 @@ from lorascope.diagnose.curves.metric_disagrees import metric_disagrees
 from lorascope.diagnose.curves.not_learning import logged_not_learning
 from lorascope.diagnose.curves.overfitting import logged_overfitting
 from lorascope.diagnose.curves.plateau import logged_plateau
+from lorascope.diagnose.curves.resolution import logged_visible_rise
 from lorascope.diagnose.curves.rising import logged_both_rise, logged_climb
 from lorascope.diagnose.curves.ship import logged_step_to_ship
 from lorascope.diagnose.data import allowed_checks, dropped_rows, overlap, prepared_again
@@ -39,7 +40,7 @@ from lorascope.diagnose.rows.not_learning import not_learning
 from lorascope.diagnose.rows.overfitting import overfitting
 from lorascope.diagnose.rows.plateau import plateau
 from lorascope.diagnose.rows.prompt_use import prompt_use
-from lorascope.diagnose.rows.resolution import resolution
+from lorascope.diagnose.rows.resolution import resolution, visible_rise
 from lorascope.diagnose.rows.setback import setback
 from lorascope.diagnose.rows.ship import step_to_ship
 from lorascope.diagnose.run_evidence import read_evidence, read_identity
@@ -219,8 +220,8 @@ def diagnose(evidence: Evidence) -> dict[str, Any]:
 
     Returns:
         "verdict" with "verdict_reason"; "health", see `health`; "findings", the most important first;
-        "rules_not_run" with their reasons; "step_to_ship"; "missing": what a verdict would need; and how far
-        the run has got.
+        "rules_not_run" with their reasons; "step_to_ship"; "missing": what a verdict would need;
+        "visible_rise": the smallest that would have been seen; and how far the run has got.
     """
     findings, not_run = apply_rules(evidence)
     missing = what_is_missing(evidence)
@@ -242,6 +243,7 @@ def diagnose(evidence: Evidence) -> dict[str, Any]:
         "findings": [one.as_dict() for one in by_importance(findings, verdict)],
         "rules_not_run": [{"rule": one.rule, "reason": one.reason} for one in not_run],
         "missing": missing,
+        "visible_rise": (visible_rise if evidence.log is None else logged_visible_rise)(evidence),
         "step_to_ship": (step_to_ship if evidence.log is None else logged_step_to_ship)(evidence),
     }
 

@@ -160,3 +160,19 @@ def test_a_resumed_log_is_read_without_the_steps_that_were_done_again() -> None:
     found = log_evidence(logged_run(entries, path=Path("log.jsonl"), form="JSONL"), "log.jsonl").steps
     assert found.step.tolist() == list(range(1, 101))
     assert found.loss.tolist() == [2.0] * 40 + [1.0] * 60
+
+
+def test_the_smallest_rise_that_a_curve_would_show_follows_from_its_noise() -> None:
+    # Second differences of +-d about a level alternate between -4d and 4d: 1.4826 * 4d / sqrt(6) is the
+    # noise, and 2.5 * sqrt(2) times that is what two evaluations must differ by. d = 1 % of the log loss.
+    logs = np.where(np.arange(10) % 2 == 0, 0.01, -0.01)
+    told = diagnose(made_log(FALLING, every(1.5 * np.exp(logs))))["visible_rise"]
+    visible = 2.5 * np.sqrt(2) * 1.4826 * 0.04 / np.sqrt(6)
+    assert told["share"] == pytest.approx(np.expm1(visible))
+    assert told["nats"] == pytest.approx(np.expm1(visible) * 1.5 * np.exp(-0.01))
+
+
+def test_a_curve_without_noise_of_its_own_is_still_asked_for_one_percent() -> None:
+    told = diagnose(made_log(FALLING, every(np.linspace(1.5, 1.0, 10))))["visible_rise"]
+    assert told["share"] == pytest.approx(np.expm1(0.01), rel=0.05)
+    assert diagnose(made_log(FALLING, every([1.5, 1.4])))["visible_rise"] is None

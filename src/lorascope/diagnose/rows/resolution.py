@@ -1,6 +1,6 @@
 """A validation split too small to see what matters."""
 
-from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.evidence import Evidence, Json
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.rows.gates import need_series
 from lorascope.diagnose.rows.plateau import WINDOW
@@ -27,11 +27,12 @@ def resolution(evidence: Evidence) -> Outcome:
     validation = need_series(RULE, evidence.validation, "validation", 2)
     if isinstance(validation, NotRun):
         return validation
+    told = visible_rise(evidence)
+    if told is None:
+        return None
     first, last = validation.window(WINDOW)
-    change, loss = validation.change(first, last), validation.loss(last)
-    stderr = change.stderr or 0.0
-    visible = POWER_FACTOR * stderr
-    if visible <= max(WORTH_SEEING * loss, abs(change.estimate)):
+    visible, share, loss = told["nats"], told["share"], validation.loss(last)
+    if visible <= max(WORTH_SEEING * loss, abs(validation.change(first, last).estimate)):
         return None
     needed = rows_needed(validation.num_rows, visible, WORTH_SEEING * loss)
     return Finding(
@@ -40,17 +41,40 @@ def resolution(evidence: Evidence) -> Outcome:
         title=f"{validation.num_rows:,} validation rows are too few to see small changes",
         evidence={
             "num_rows": validation.num_rows,
-            "stderr": stderr,
+            "stderr": visible / POWER_FACTOR,
             "smallest_visible": visible,
-            "share": visible / loss,
+            "share": share,
             "rows_needed": needed,
             "sentence": f"The smallest rise these rows show four times in five is {visible:.4f} nats per "
-            f"token, {visible / loss:.1%} of {loss:.3f}; about {needed:,} rows would show 1 %.",
+            f"token, {share:.1%} of {loss:.3f}; about {needed:,} rows would show 1 %.",
         },
         how_sure="from the spread of this run's own row changes; it varies from run to run",
         action=hold_out_more(evidence, needed),
         would_change="more validation rows, or rows that move more alike",
     )
+
+
+def visible_rise(evidence: Evidence) -> Json | None:
+    """The smallest rise of validation loss that this run would show four times in five.
+
+    Returns:
+        "nats", "share" of the loss, "num_rows" and the "sentence"; None where no interval can be given.
+    """
+    validation = need_series(RULE, evidence.validation, "validation", 2)
+    if isinstance(validation, NotRun):
+        return None
+    first, last = validation.window(WINDOW)
+    loss, stderr = validation.loss(last), validation.change(first, last).stderr
+    if not stderr or not loss:
+        return None
+    nats, num = POWER_FACTOR * stderr, validation.num_rows
+    return {
+        "nats": nats,
+        "share": nats / loss,
+        "num_rows": num,
+        "sentence": f"a rise of {nats:.4f} nats per token ({nats / loss:.1%}), four times in five, with "
+        f"these {num:,} validation rows",
+    }
 
 
 def hold_out_more(evidence: Evidence, num_rows: int) -> str:

@@ -1,0 +1,27 @@
+"""What rise of a logged evaluation loss could be told from noise."""
+
+import math
+
+from lorascope.diagnose.curves.logged import DEVIATIONS, need_curve
+from lorascope.diagnose.evidence import Evidence, Json
+from lorascope.diagnose.finding import NotRun
+
+
+def logged_visible_rise(evidence: Evidence) -> Json | None:
+    """The smallest rise of evaluation loss that the noise of this curve does not explain.
+
+    Returns:
+        "nats", "share" of the loss, "num_rows" (None: a log does not say) and the "sentence"; None where too
+        few evaluations are logged to tell their noise.
+    """
+    curve = need_curve("resolution", evidence)
+    if isinstance(curve, NotRun) or not math.isfinite(curve.noise):
+        return None
+    share, loss = math.expm1(curve.visible()), float(curve.loss_E[-1])
+    return {
+        "nats": share * loss,
+        "share": share,
+        "num_rows": None,
+        "sentence": f"a rise of {share:.1%} twice in a row: {DEVIATIONS:g} standard errors of a difference, "
+        f"at a noise of {curve.noise:.1%} an evaluation, and 1 % at least",
+    }
