@@ -18,6 +18,7 @@ from lorascope.run.commit import (
     make_folder,
     remove_folder,
     remove_leftovers,
+    set_aside,
     sha256_of,
     verify_folder,
     write_json,
@@ -436,3 +437,23 @@ def test_a_new_folder_and_those_above_it_are_put_on_disk(
     assert flushed == [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
     make_folder(tmp_path / "a" / "b" / "c")
     assert len(flushed) == 3
+
+
+def test_a_folder_set_aside_makes_room_and_goes_once_the_new_one_stands(tmp_path: Path) -> None:
+    write_folder(tmp_path / "made", "old")
+    with set_aside(tmp_path / "made"):
+        assert not (tmp_path / "made").exists()
+        write_folder(tmp_path / "made", "new")
+    assert (tmp_path / "made" / "a.txt").read_text() == "new" and os.listdir(tmp_path) == ["made"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_set_aside_is_back_as_it_was_after_an_exception(tmp_path: Path, there: bool) -> None:
+    if there:
+        write_folder(tmp_path / "made", "old")
+    before = names_in(tmp_path)
+    with pytest.raises(KeyboardInterrupt), set_aside(tmp_path / "made"):
+        write_folder(tmp_path / "made", "new")
+        raise KeyboardInterrupt
+    assert names_in(tmp_path) == before
+    assert not there or (tmp_path / "made" / "a.txt").read_text() == "old"

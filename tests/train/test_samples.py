@@ -103,7 +103,24 @@ def test_wandb_without_a_key_is_one_message_before_the_first_step(own: RunFolder
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "train.trackers: wandb does not start" in done.stderr and "WANDB_MODE=offline" in done.stderr
     assert not own.steps.exists()
+    assert not own.stage("train").exists()  # nothing half-made
     assert read_json(own.config)["train"].get("trackers") != ["wandb"]  # a refused setting is not kept
+
+
+def test_a_tracker_that_does_not_start_leaves_the_older_training(
+    own: RunFolder, train: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = train(own)
+    before = {path: path.read_bytes() for path in own.stage("train").rglob("*") if path.is_file()}
+
+    def refuse(self: Any) -> None:
+        raise OSError("no room for events")
+
+    monkeypatch.setattr("accelerate.tracking.TensorBoardTracker.start", refuse)
+    with pytest.raises(ConfigError, match="tensorboard does not start: no room for events"):
+        train(own, "train.trackers=[tensorboard]", overwrite=True)
+    assert read_json(own.train_summary) == summary
+    assert {path: path.read_bytes() for path in own.stage("train").rglob("*") if path.is_file()} == before
 
 
 def test_a_tracker_that_is_not_installed_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,28 @@ def remove_folder(path: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)  # what is left is a leftover
 
 
+@contextlib.contextmanager
+def set_aside(path: Path) -> Iterator[None]:
+    """Free a folder's name for another one; on an exception all is back, as it was.
+
+    Raises:
+        RunError: The disk refuses.
+    """
+    old = _hidden(_OLD, path) if path.exists() else None
+    if old is not None:
+        with disk_errors(path):
+            path.rename(old)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        if old is not None:
+            old.rename(path)
+        raise
+    if old is not None:
+        shutil.rmtree(old, ignore_errors=True)  # what is left is a leftover
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, where they are not there yet.
 

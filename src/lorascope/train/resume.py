@@ -1,10 +1,12 @@
 """What lets a training stop at any moment and go on: room, commits, going back, the record of a failure."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lorascope.errors import NumericsError, RunError, explain
-from lorascope.run.commit import make_folder, remove_folder, remove_leftovers, write_json
+from lorascope.run.commit import make_folder, remove_leftovers, set_aside, write_json
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import Observer
 from lorascope.run.provenance import Overwrite
@@ -63,13 +65,18 @@ def find_start(
     return checkpoint
 
 
-def make_room(run: RunFolder, checkpoint: Path | None, ranks: Ranks) -> None:
-    """Empty train/ for a training that starts, or leave it as it is for one that goes on."""
-    if ranks.writes:
-        if checkpoint is None and run.stage("train").exists():
-            remove_folder(run.stage("train"))
-        make_folder(run.checkpoints)
-    ranks.wait()
+@contextlib.contextmanager
+def make_room(run: RunFolder, checkpoint: Path | None, ranks: Ranks) -> Iterator[None]:
+    """Empty train/ for a training that starts, or leave it as it is for one that goes on.
+
+    On an exception within, an older training is back, as it was.
+    """
+    starts = ranks.writes and checkpoint is None
+    with set_aside(run.stage("train")) if starts else contextlib.nullcontext():
+        if ranks.writes:
+            make_folder(run.checkpoints)
+        ranks.wait()
+        yield
 
 
 def commit_step(training: Training) -> None:

@@ -122,11 +122,12 @@ def train_splits(
             training = build_training(run, recipe, splits, inputs, ranks, observer)
         training.judge = judge
         refuse_full_disk(training)
-        make_room(run, checkpoint, ranks)  # late, so that what was refused has changed nothing
-        if resume:
-            go_back(training, checkpoint)  # refuses settings that the checkpoint was not made with
+        with make_room(run, checkpoint, ranks):  # late, so that what was refused has changed nothing
+            if resume:
+                go_back(training, checkpoint)  # refuses settings that the checkpoint was not made with
+            if ranks.writes:
+                training.trackers = Trackers(recipe.train.trackers, run, recipe_values(recipe))
         if ranks.writes:  # now that they are known to work; --resume alone goes on with what was asked for
-            training.trackers = Trackers(recipe.train.trackers, run, recipe_values(recipe))
             store_sections(run, recipe, "base", "seed", "lora", "train")
             write_json(run.eval_sets, example_ids(training.sets))
             training.samples = make_samples(run, recipe.train.sample_prompts, training.tokenizer)
