@@ -105,6 +105,34 @@ def test_two_lines_bring_check_step_log_and_verdict(alpaca_base: Path, tmp_path:
     assert told[-1].endswith(f"lorascope diagnose {tmp_path / 'out' / 'lorascope.jsonl'}")
 
 
+def test_the_gradient_is_told_as_it_was_before_it_was_clipped(alpaca_base: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from lorascope.integrations import LorascopeCallback
+
+    rows = rows_for(AutoTokenizer.from_pretrained(alpaca_base))
+    settings: dict[str, Any] = {"max_grad_norm": 0.01, "logging_steps": 2, "num_train_epochs": 2}
+    trainer = trainer_of(
+        alpaca_base, tmp_path / "clipped", rows, LorascopeCallback(tell=lambda line: None), **settings
+    )
+    trainer.train()
+    steps = [one for one in lines_of(tmp_path / "clipped" / "lorascope.jsonl") if "loss" in one]
+    logged = {one["step"]: one["grad_norm"] for one in trainer.state.log_history if "grad_norm" in one}
+    assert sorted(logged) == [2, 4, 6] and min(logged.values()) > 0.02
+    assert {one["step"]: one["grad_norm"] for one in steps if "grad_norm" in one} == logged
+    assert [one["clipped_grad_norm"] for one in steps] == [pytest.approx(0.01, rel=1e-3)] * 6
+    # Never clipped: known in every step, and the Trainer's own where it tells one.
+    settings["max_grad_norm"] = 1e6
+    trainer = trainer_of(
+        alpaca_base, tmp_path / "whole", rows, LorascopeCallback(tell=lambda line: None), **settings
+    )
+    trainer.train()
+    steps = [one for one in lines_of(tmp_path / "whole" / "lorascope.jsonl") if "loss" in one]
+    logged = {one["step"]: one["grad_norm"] for one in trainer.state.log_history if "grad_norm" in one}
+    assert [one["grad_norm"] for one in steps] == pytest.approx([one["clipped_grad_norm"] for one in steps])
+    assert {one["step"]: one["grad_norm"] for one in steps if one["step"] in logged} == logged
+
+
 def test_looking_at_the_batches_changes_nothing(alpaca_base: Path, tmp_path: Path) -> None:
     import torch
     from transformers import AutoTokenizer

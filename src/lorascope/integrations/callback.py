@@ -18,6 +18,7 @@ from lorascope.integrations.processes import num_processes, of_all, of_any, summ
 
 LOG = "lorascope.jsonl"
 _ROWS_CHECKED = 64
+_CLIPPED = 0.999  # clipping scales to the limit, less what keeps it from dividing by 0
 _log = logging.getLogger("lorascope")
 
 
@@ -33,10 +34,12 @@ class LorascopeCallback(TrainerCallback):
     whose loss or gradient is not finite is not made: its gradients are dropped before the optimizer sees
     them.
 
-    The log is OUTPUT_DIR/lorascope.jsonl; `lorascope diagnose` and `lorascope watch` read it. Where several
-    processes train, the first one writes it: loss and target tokens are those of all of them, and so is the
-    gradient, unless it is sharded (FSDP, DeepSpeed): then its name is "local_clipped_grad_norm". All drop a
-    step, or end the training, together.
+    The log is OUTPUT_DIR/lorascope.jsonl; `lorascope diagnose` and `lorascope watch` read it. "grad_norm" is
+    the length of the whole gradient: the Trainer's own in the steps that it logs, else that of a gradient
+    which was not clipped; of a clipped one only "clipped_grad_norm" is known. Where several processes train,
+    the first one writes: loss and target tokens are those of all of them, and so is the gradient, unless it
+    is sharded (FSDP, DeepSpeed): then its name is "local_clipped_grad_norm". All drop a step, or end the
+    training, together.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class LorascopeCallback(TrainerCallback):
         self._combined = False
         self._rate: float | None = None
         self._dropped = False
+        self._line: dict[str, Any] | None = None
         self._started = time.monotonic()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
@@ -87,6 +91,7 @@ class LorascopeCallback(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Note the learning rate that the step is made with."""
+        self._write_step()
         self._begin_step()
         scheduler = given.get("lr_scheduler")
         self._rate = scheduler.get_last_lr()[0] if scheduler is not None else None
@@ -103,23 +108,20 @@ class LorascopeCallback(TrainerCallback):
         self._dropped = True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> Any:
-        """Write the step's line; tell and stop where it was not finite."""
+        """Make the step's line; tell and stop where it was not finite."""
         if not self._combined:
             self._combine(args)
         loss = self._loss
-        sharded = bool(getattr(args, "fsdp", None) or getattr(args, "deepspeed", None))
-        self._write(
-            {
-                "step": state.global_step,
-                "epoch": state.epoch,
-                "loss": loss,
-                "target_tokens": self._targets,
-                "learning_rate": self._rate,
-                "local_clipped_grad_norm" if sharded else "clipped_grad_norm": self._norm,
-                "seconds": round(time.monotonic() - self._started, 4),
-                **({"processes": num_processes()} if num_processes() > 1 else {}),
-            }
-        )
+        self._line = {
+            "step": state.global_step,
+            "epoch": state.epoch,
+            "loss": loss,
+            "target_tokens": self._targets,
+            "learning_rate": self._rate,
+            **_told_norm(self._norm, args),
+            "seconds": round(time.monotonic() - self._started, 4),
+            **({"processes": num_processes()} if num_processes() > 1 else {}),
+        }
         if self._dropped or (loss is not None and not math.isfinite(loss)):
             self._say(
                 f"lorascope: step {state.global_step:,} is not finite (loss {loss}, gradient {self._norm}): "
@@ -130,11 +132,21 @@ class LorascopeCallback(TrainerCallback):
                 control.should_training_stop = True
         return control
 
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Mapping[str, float] | None = None, **given: Any
+    ) -> None:
+        """Take the length of the gradient as it was before it was clipped, which the Trainer alone knows."""
+        norm = (logs or {}).get("grad_norm")
+        if norm is not None and self._line is not None and self._line["step"] == state.global_step:
+            self._line["grad_norm"] = float(norm)
+        self._write_step()
+
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Mapping[str, float] | None = None, **given: Any
     ) -> Any:
         """Write the evaluation, read the signals, and tell the verdict where it changed."""
         told = {name: value for name, value in (metrics or {}).items() if isinstance(value, int | float)}
+        self._write_step()
         self._write({"step": state.global_step, "epoch": state.epoch, **told})
         self._judge()
         found = self.report["findings"] if self.report is not None else []
@@ -151,6 +163,7 @@ class LorascopeCallback(TrainerCallback):
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
+        self._write_step()
         self._judge()
         self._say(f"lorascope: every step is in {self.path}; next: lorascope diagnose {self.path}")
 
@@ -229,6 +242,12 @@ class LorascopeCallback(TrainerCallback):
             )
         )
 
+    def _write_step(self) -> None:
+        """Write the line of the step before, now that the Trainer has logged what it will of it."""
+        if self._line is not None:
+            self._write(self._line)
+            self._line = None
+
     def _write(self, line: Mapping[str, Any]) -> None:
         if self._writes and self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
@@ -246,3 +265,12 @@ class LorascopeCallback(TrainerCallback):
             self._say(
                 f"lorascope: verdict: {self._verdict.replace('_', ' ')} - {self.report['verdict_reason']}"
             )
+
+
+def _told_norm(norm: float | None, args: Any) -> dict[str, float | None]:
+    """A gradient's length behind the clipping, and as "grad_norm" where clipping has not changed it."""
+    if getattr(args, "fsdp", None) or getattr(args, "deepspeed", None):
+        return {"local_clipped_grad_norm": norm}
+    longest = float(args.max_grad_norm or 0)
+    whole = norm is not None and (longest <= 0 or not norm >= _CLIPPED * longest)
+    return {**({"grad_norm": norm} if whole else {}), "clipped_grad_norm": norm}
