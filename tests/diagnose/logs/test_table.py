@@ -32,6 +32,30 @@ def test_a_row_may_be_a_training_point_and_an_evaluation(tmp_path: Path) -> None
     assert run.columns == {"step": "step", "loss": "Training Loss", "eval_loss": "Validation Loss"}
 
 
+def test_sets_that_are_evaluated_one_after_another_are_one_evaluation(tmp_path: Path) -> None:
+    path = write_lines(
+        tmp_path / "a.jsonl",
+        {"step": 2, "loss": 1.9},
+        {"step": 2, "eval_alpaca_loss": 1.8, "eval_alpaca_accuracy": 0.5},
+        {"step": 2, "eval_code_loss": 0.9},
+        {"step": 4, "loss": 1.6},
+        {"step": 4, "eval_alpaca_loss": 1.7},
+        {"step": 4, "eval_code_loss": 0.95},
+    )
+    evals = open_log(path).evals
+    assert (evals.step.tolist(), evals.loss.tolist()) == ([2, 4], [1.8, 1.7])
+    assert evals.metrics["code_loss"].tolist() == [0.9, 0.95]
+    assert np.array_equal(evals.metrics["alpaca_accuracy"], [0.5, math.nan], equal_nan=True)
+    other = open_log(path, {"eval_loss": "eval_code_loss"})
+    assert other.evals.loss.tolist() == [0.9, 0.95] and "--column eval_loss=NAME" in " ".join(other.problems)
+
+
+def test_the_same_loss_twice_at_one_step_stays_two_evaluations(tmp_path: Path) -> None:
+    lines = [{"step": 2, "eval_loss": 1.8}, {"step": 2, "eval_loss": math.nan}, {"step": 4, "eval_loss": 1.7}]
+    evals = open_log(write_lines(tmp_path / "a.jsonl", *lines)).evals
+    assert evals.step.tolist() == [2, 2, 4] and evals.loss_not_finite.tolist() == [False, True, False]
+
+
 def test_an_empty_cell_is_no_point(tmp_path: Path) -> None:
     path = write_csv(
         tmp_path / "a.csv",

@@ -124,4 +124,4 @@ def test_of_several_evaluation_sets_the_first_is_the_loss_and_the_others_are_met
     run = open_log(write(tmp_path, history))
     assert run.columns["eval_loss"] == "eval_math_loss"
     assert '"eval_math_loss" was read as the loss' in run.problems[0] and "eval_code_loss" in run.problems[0]
-    assert run.evals.loss[0] == 2.0 and run.evals.metrics["code_loss"][1] == 3.0
+    assert run.evals.loss[0] == 2.0 and run.evals.metrics["code_loss"][0] == 3.0

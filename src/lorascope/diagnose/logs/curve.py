@@ -88,6 +88,29 @@ class EvalPoints:
             metrics={name: values[chosen] for name, values in self.metrics.items()},
         )
 
+    def joined(self) -> "EvalPoints":
+        """The same, with neighbours of one step made one where no number of theirs stands twice.
+
+        An evaluation of several sets is logged set by set.
+        """
+        begins = np.ones(len(self), dtype=bool)
+        begins[1:] = np.diff(self.step) != 0
+        if begins.all():
+            return self
+        columns = [self.loss, *self.metrics.values()]
+        known = np.stack([np.isfinite(one) for one in columns])
+        known[0] |= self.loss_not_finite
+        twice = (np.add.reduceat(known.astype(int), np.flatnonzero(begins), axis=1) > 1).any(axis=0)
+        starts = np.flatnonzero(begins | twice[np.cumsum(begins) - 1])
+        told = [np.fmax.reduceat(one, starts) for one in columns]  # the one that is no NaN
+        return EvalPoints(
+            step=self.step[starts],
+            epoch=np.fmax.reduceat(self.epoch, starts),
+            loss=told[0],
+            loss_not_finite=np.logical_or.reduceat(self.loss_not_finite, starts),
+            metrics=dict(zip(self.metrics, told[1:], strict=True)),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:

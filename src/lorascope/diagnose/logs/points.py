@@ -154,6 +154,7 @@ def logged_run(
     )
     is_negative = not is_rl and _is_negative(np.concatenate([train.loss, evals.loss]), table.problems)
     train, evals = _sorted(train, evals, table.problems)
+    evals = evals.joined()
     if not is_rl and _opens_with_nothing(train):
         table.problems.append("the first loss is logged as 0, before any was measured: it is left out")
         train = train.where(np.arange(1, len(train)))
@@ -247,7 +248,7 @@ def _tell_other_losses(
     if others and "eval_loss" in columns:
         problems.append(
             f'several evaluation losses are logged: "{columns["eval_loss"]}" was read as the loss, and kept '
-            f"as metrics: {', '.join(others[:4])}"
+            f"as metrics: {', '.join(others[:4])}; another is judged with --column eval_loss=NAME"
         )
 
 
