@@ -101,7 +101,7 @@ class EvalPoints:
         known = np.stack([np.isfinite(one) for one in columns])
         known[0] |= self.loss_not_finite
         twice = (np.add.reduceat(known.astype(int), np.flatnonzero(begins), axis=1) > 1).any(axis=0)
-        starts = np.flatnonzero(begins | twice[np.cumsum(begins) - 1])
+        known[0, self.loss_not_finite] = True
         told = [np.fmax.reduceat(one, starts) for one in columns]  # the one that is no NaN
         return EvalPoints(
             step=self.step[starts],
