@@ -98,9 +98,10 @@ class EvalPoints:
         if begins.all():
             return self
         columns = [self.loss, *self.metrics.values()]
-        known: np.ndarray = np.stack([np.isfinite(one) for one in columns])
+        known = np.stack([np.isfinite(one) for one in columns])
         known[0, self.loss_not_finite] = True
-        twice = (np.add.reduceat(known.astype(int), np.flatnonzero(begins), axis=1) > 1).any(axis=0)
+        sums = np.add.reduceat(known.astype(int), np.flatnonzero(begins), axis=1)
+        twice = np.asarray((sums > 1).any(axis=0))
         starts = np.flatnonzero(begins | twice[np.cumsum(begins) - 1])
         told = [np.fmax.reduceat(one, starts) for one in columns]  # the one that is no NaN
         return EvalPoints(
