@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import median_filter
 
-from lorascope.diagnose.steps.local import lower_bounds, medians_at, spreads_at
+from lorascope.diagnose.steps.local import lower_bounds, medians_at, pooled, spreads_at
 
 
 def noisy(num: int, seed: int = 0) -> np.ndarray:
@@ -38,3 +38,14 @@ def test_no_median_of_the_neighbourhood_lies_below_its_bound(width: int) -> None
 
 def test_no_point_asked_for_is_no_median() -> None:
     assert len(medians_at(noisy(10), np.empty(0, dtype=int), -3, -1)) == 0
+
+
+def test_steps_of_few_tokens_become_points_of_enough() -> None:
+    # Before each of six steps of 16: 0, 16, 32, ... tokens, two to each 32. A step of 40 stays as it is.
+    found = pooled(np.array([1.0, 3, 2, 4, 6, 8, 5]), np.array([16.0, 16, 16, 16, 8, 24, 40]), 32)
+    assert found.tolist() == [2, 3, (8 * 6 + 24 * 8) / 32, 5]
+
+
+def test_steps_of_enough_tokens_stay_what_they_are() -> None:
+    values = noisy(50)
+    np.testing.assert_array_equal(pooled(values, np.full(50, 32.0), 32), values)

@@ -4,8 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun
+from lorascope.diagnose.logs.step_log import step_points
 from lorascope.diagnose.steps.spikes import spikes, unstable
+from lorascope.run.records import StepRecord
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from made_logs import made_log
@@ -75,3 +78,35 @@ def test_a_curve_of_single_hard_batches_is_unstable() -> None:
 def test_strong_but_even_noise_is_not_unstable() -> None:
     # Log-normal noise of 30 %: 6 % of the draws pass 1.6 times the median (z = 1.57), and barely.
     assert unstable(made_log(np.full(400, 1.0), noise=0.3)) is None
+
+
+def own_steps(losses: np.ndarray, target_tokens: int) -> Evidence:
+    """A run of ours whose steps have so many target tokens each."""
+    records = [
+        StepRecord(
+            step=number,
+            epoch=number / len(losses),
+            loss=float(loss),
+            target_tokens=target_tokens,
+            num_examples=4,
+            learning_rate=1e-3,
+            grad_norm=1.0,
+            seconds=0.1,
+        )
+        for number, loss in enumerate(losses, start=1)
+    ]
+    return Evidence(run="r", steps=step_points(records))
+
+
+def test_leaps_of_steps_of_a_few_tokens_are_those_of_the_answers_not_of_the_training() -> None:
+    # Every third loss is 5, the others 1. Two steps of 32 tokens are a point of 64: 3, 3 and 1 in turn, of
+    # which none lies above 1.6 times the median of 3. Steps of 64 tokens are points themselves.
+    losses = np.where(np.arange(300) % 3 == 0, 5.0, 1.0)
+    assert unstable(own_steps(losses, 32)) is None
+    found = unstable(own_steps(losses, 64))
+    assert isinstance(found, Finding) and found.evidence["num_points"] == 300
+
+
+def test_too_few_tokens_in_all_are_not_judged() -> None:
+    found = unstable(own_steps(np.full(60, 2.0), 16))  # 60 steps of 16 tokens are 15 points of 64
+    assert isinstance(found, NotRun) and found.reason == "15 points of 64 target tokens, 40 are needed"

@@ -60,6 +60,23 @@ def _middle(window: np.ndarray) -> np.ndarray:
     return np.asarray(np.partition(window, half, axis=1)[:, half])
 
 
+def pooled(loss: np.ndarray, tokens: np.ndarray, least: int) -> np.ndarray:
+    """Losses of neighbouring steps that have few tokens as one: their mean by tokens.
+
+        block of a step = floor(tokens before it / least)
+
+    Steps of `least` tokens and more stay what they are.
+
+    Args:
+        loss: Finite, nats per token of each step, [P].
+        tokens: That each is the mean of, [P].
+        least: Tokens a point should be the mean of, >= 1.
+    """
+    before = np.cumsum(tokens) - tokens
+    starts = np.flatnonzero(np.diff(before // least, prepend=-1))
+    return np.asarray(np.add.reduceat(loss * tokens, starts) / np.add.reduceat(tokens, starts))
+
+
 def medians_of_neighbours(step: np.ndarray, loss: np.ndarray, most: int) -> np.ndarray:
     """A curve to draw: blocks of neighbours by their median, at the last step of each.
 

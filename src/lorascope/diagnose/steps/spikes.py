@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
-from lorascope.diagnose.finding import Finding, Outcome, Severity
+from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 from lorascope.diagnose.steps.divergence import divergence
 from lorascope.diagnose.steps.gates import need_points
-from lorascope.diagnose.steps.local import lower_bounds, medians_at, spreads_at
+from lorascope.diagnose.steps.local import lower_bounds, medians_at, pooled, spreads_at
 
 RULE = "spikes"
 _WINDOW = 64
@@ -160,6 +160,7 @@ _EXCESS_OF_OPENING = 0.03
 _LEAST = 40
 _OPENING = 3
 _LOCAL = 33
+_ENOUGH_TOKENS = 64
 
 
 def unstable(evidence: Evidence) -> Outcome:
@@ -167,7 +168,8 @@ def unstable(evidence: Evidence) -> Outcome:
 
     Signal: at least 15 % of the sum of the losses, past the opening third, lies above 1.6 times the local
         median (of 33 points), and what lies there is 3 % of the opening third's median per point: once rows
-        are remembered and the loss is near 0, any row leaps over its neighbours.
+        are remembered and the loss is near 0, any row leaps over its neighbours. Where the target tokens of
+        each step are known, neighbouring steps of fewer than 64 are one point: a few answers leap by chance.
     Gate: 40 points.
     Advice: larger batches, then a lower learning rate.
 
@@ -178,7 +180,10 @@ def unstable(evidence: Evidence) -> Outcome:
     missing = need_points(UNSTABLE, evidence, _LEAST)
     if missing is not None:
         return missing
-    loss = evidence.losses
+    loss = _points_of_enough_tokens(evidence)
+    if len(loss) < _LEAST:
+        reason = f"{len(loss)} points of {_ENOUGH_TOKENS} target tokens, {_LEAST} are needed"
+        return NotRun(rule=UNSTABLE, reason=reason)
     start = len(loss) // _OPENING
     excess = _excess(loss, min(_LOCAL, (len(loss) // 4) | 1))[start:]
     share, count = float(excess.sum() / loss[start:].sum()), float((excess > 0).mean())
@@ -200,6 +205,17 @@ def unstable(evidence: Evidence) -> Outcome:
         action="average more examples in a step (a larger batch size); if it goes on: " + evidence.slower(2),
         would_change="a curve of larger batches that keeps within 1.6 times its median",
     )
+
+
+def _points_of_enough_tokens(evidence: Evidence) -> np.ndarray:
+    """The losses behind warmup, of our runs so that each is the mean of enough target tokens."""
+    if evidence.log is not None:
+        return evidence.losses
+    points = evidence.steps
+    tokens, loss = np.diff(points.num_tokens, prepend=0.0)[evidence.warmed_up :], points.loss
+    loss = loss[evidence.warmed_up :]
+    usable = np.isfinite(loss) & (loss > 0) & (tokens > 0)
+    return pooled(loss[usable], tokens[usable], _ENOUGH_TOKENS) if usable.any() else evidence.losses
 
 
 def _excess(loss: np.ndarray, width: int) -> np.ndarray:
