@@ -13,6 +13,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.glimpse import glimpse, is_over
 from lorascope.run.commit import write_json
 from lorascope.run.folder import RunFolder
+from lorascope.run.lock import only_writer
 from lorascope.run.records import append_line, rewrite_lines
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -131,3 +132,29 @@ def test_a_wrong_path_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit) as stopped:
         main(["watch", str(tmp_path / "nothing")])
     assert stopped.value.code == 1 and "nothing" in capsys.readouterr().err
+
+
+def test_a_training_that_was_interrupted_is_not_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_at(tmp_path / "run", make_evidence(FALL, FALL), 40)
+    with only_writer(run):
+        going = glimpse(run.path)
+    assert going.state == "unfinished" and going.seconds_left is not None
+    seen = glimpse(run.path)
+    assert is_over(seen) and seen.seconds_left is None and seen.target_tokens_per_s is None
+    for words in ([], ["--once"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(["watch", str(run.path), *words])
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert not stopped.value.code
+        assert f"interrupted after step 40 of 60; go on with: lorascope train {run.path} --resume" in last
+
+
+def test_a_run_whose_training_has_not_come_to_a_step_is_waited_for_whoever_holds_it(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    write_json(run.config, {})
+    (tmp_path / "run" / "prepare").mkdir()
+    with only_writer(run):
+        assert glimpse(run.path).state == "waiting"
+    assert glimpse(run.path).state == "waiting"

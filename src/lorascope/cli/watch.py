@@ -11,7 +11,7 @@ import typer
 
 from lorascope.cli.display import duration
 from lorascope.cli.options import ColumnOption, columns_of
-from lorascope.errors import RunError
+from lorascope.errors import RunError, command
 
 if TYPE_CHECKING:
     from lorascope.diagnose.glimpse import Glimpse
@@ -36,8 +36,8 @@ def watch(
     """Follow a training from another terminal: curves, verdict, speed and time left.
 
     On a terminal one screen that follows its size; in a file or a pipe one line for each evaluation. Ends
-    with the training, or with Ctrl-C, which leaves the training alone. Looks less often where a log takes
-    long to read, so that it costs at most 1 % of the machine.
+    with the training, also with one that was interrupted, or with Ctrl-C, which leaves the training alone.
+    Looks less often where a log takes long to read, so that it costs at most 1 % of the machine.
     """
     from lorascope.diagnose.glimpse import glimpse, is_over
 
@@ -145,12 +145,17 @@ def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
+def _of_all(seen: "Glimpse") -> str:
+    return f" of {seen.num_steps:,}" if seen.num_steps else ""
+
+
 def _headline(seen: "Glimpse") -> str:
+    from lorascope.diagnose.glimpse import is_over
+
     if seen.state == "waiting":
         return f"{seen.name}: waiting, {seen.reason}"
-    of = f" of {seen.num_steps:,}" if seen.num_steps else ""
     name = seen.name if len(seen.name) <= _LONGEST_NAME else Path(seen.name).name
-    parts = [f"{name}: step {seen.step:,}{of}"]
+    parts = [f"{name}: step {seen.step:,}{_of_all(seen)}"]
     if seen.epoch is not None:
         parts.append(f"epoch {seen.epoch:.2f}")
     if seen.loss is not None:
@@ -162,7 +167,7 @@ def _headline(seen: "Glimpse") -> str:
         parts.append(speed)
     if seen.seconds_left is not None:
         parts.append(f"{duration(seen.seconds_left)} left")
-    elif seen.state in ("finished", "failed"):
+    elif is_over(seen):
         parts.append(seen.state)
     return ", ".join(parts)
 
@@ -211,4 +216,7 @@ def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
 def _ending(seen: "Glimpse") -> list[str]:
     if seen.state == "waiting":
         return [_headline(seen)]
-    return [f"{_headline(seen)}", f"next: lorascope diagnose {seen.name}"]
+    if seen.state == "interrupted":
+        again = command("train", seen.name, "--resume")
+        return [f"{seen.name}: interrupted after step {seen.step:,}{_of_all(seen)}; go on with: {again}"]
+    return [_headline(seen), f"next: {command('diagnose', seen.name)}"]

@@ -1,5 +1,6 @@
 """A training that may be going on -> what somebody who watches it wants to see, read anew each time."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from lorascope.diagnose.run_evidence import read_evidence
 from lorascope.diagnose.stage import diagnose
 from lorascope.diagnose.steps.local import medians_of_neighbours
 from lorascope.run.folder import RunFolder, is_run
+from lorascope.run.lock import is_being_written
 
 _LATELY = 20
 _MOST_POINTS = 300  # of the training curve: single steps would fill the drawing
@@ -43,7 +45,8 @@ class Glimpse:
 
     Attributes:
         name: The path as the command names it.
-        state: As of `Evidence`; "waiting" before the first step.
+        state: As of `Evidence`; "waiting" before the first step; "interrupted" where no process trains the
+            run any more that was not at its end.
         step: Of the newest record.
         num_steps: Planned; None where the log does not say.
         epoch: Of the newest record.
@@ -53,7 +56,7 @@ class Glimpse:
         health: Score, None where unknown.
         target_tokens_per_s: Over the newest steps; None for another trainer's log.
         usual_tokens_per_s: Median over all steps before.
-        seconds_left: Of training, evaluations included at their share so far.
+        seconds_left: Of training, evaluations included at their share so far; None where nobody trains.
         of_run: Whether it is a run of ours, whose train probe is scored as validation is.
         moments: Every evaluation.
         train: Step and loss of the training points, neighbours joined where there are many, [points, 2].
@@ -91,9 +94,19 @@ def glimpse(path: Path, columns: Mapping[str, str] | None = None) -> Glimpse:
     """
     if is_run(path):
         run = RunFolder(path)
+        goes_on = is_being_written(run)  # asked first: what a training leaves, it has left before it lets go
         if not _begun(run):
             return Glimpse(name=str(path), state="waiting", reason="no step yet", train=_NO_TRAIN)
-        return _of_run(run)
+        seen = _of_run(run)
+        if goes_on is False and seen.state == "unfinished":
+            return dataclasses.replace(
+                seen,
+                state="interrupted",
+                target_tokens_per_s=None,
+                usual_tokens_per_s=None,
+                seconds_left=None,
+            )
+        return seen
     if path.is_file() and not path.stat().st_size:
         return Glimpse(name=str(path), state="waiting", reason="the log is empty", train=_NO_TRAIN)
     return _of_log(path, columns)
@@ -209,4 +222,4 @@ def _evaluating(evidence: Evidence) -> float:
 
 def is_over(seen: Glimpse) -> bool:
     """Whether nothing more will come."""
-    return seen.state in ("finished", "failed")
+    return seen.state in ("finished", "failed", "interrupted")
