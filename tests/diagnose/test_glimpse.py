@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from lorascope.cli.app import main
-from lorascope.cli.watch import screen_lines
+from lorascope.cli.watch import Pace, look_again, screen_lines
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.glimpse import glimpse, is_over
 from lorascope.run.commit import write_json
@@ -158,3 +159,54 @@ def test_a_run_whose_training_has_not_come_to_a_step_is_waited_for_whoever_holds
     with only_writer(run):
         assert glimpse(run.path).state == "waiting"
     assert glimpse(run.path).state == "waiting"
+
+
+def text_log(path: Path, steps: int) -> Path:
+    path.write_text("".join(f"step {step} loss: {2 * 0.99**step:.4f}\n" for step in range(1, steps + 1)))
+    return path
+
+
+def test_loading_the_readers_does_not_lengthen_a_wait() -> None:
+    pace = Pace(2.0)
+    pace.note(took=1.5, cost=1.5)  # the first look, with its imports
+    pace.note(took=0.02, cost=0.01)
+    # 1 % of a machine of N cores: 0.01 s are worth a second on one, less on more.
+    assert pace.wait_s(5_000) == pytest.approx(1.98)
+
+
+def test_one_slow_look_does_not_hide_a_short_training() -> None:
+    pace = Pace(2.0)
+    for cost in (1.0, 0.8, 0.7):
+        pace.note(took=cost, cost=cost)
+    assert pace.wait_s(5_000) == 4.0 and pace.wait_s(5 << 20) == 10.0
+    for cost in (0.01, 0.01, 0.01):
+        pace.note(took=0.0, cost=cost)
+    assert pace.wait_s(5_000) == 2.0
+
+
+def test_a_large_log_is_read_so_seldom_that_it_costs_a_hundredth_of_the_machine() -> None:
+    pace, cores = Pace(2.0), os.cpu_count() or 1
+    for _ in range(3):
+        pace.note(took=6.0, cost=6.0)
+    assert pace.wait_s(100 << 20) == pytest.approx(600.0 / cores)
+
+
+def test_a_log_that_has_not_changed_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, run = text_log(tmp_path / "log.txt", 40), run_at(tmp_path / "run", make_evidence(FALL, FALL), 40)
+    seen, of_run = glimpse(path), glimpse(run.path)
+    with monkeypatch.context() as patched:
+        module = sys.modules[glimpse.__module__]
+        patched.setattr(module, "_look", lambda *given: pytest.fail("it was read again"))
+        assert glimpse(path, before=seen) is seen and glimpse(run.path, before=of_run) is of_run
+    text_log(path, 41)
+    append_line(run.steps, records_of(make_evidence(FALL, FALL).steps)[40])
+    assert glimpse(path, before=seen).step == 41 and glimpse(run.path, before=of_run).step == 41
+
+
+def test_what_is_shown_was_read_after_the_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = text_log(tmp_path / "log.txt", 40)
+    before = glimpse(path)
+    monkeypatch.setattr("time.sleep", lambda seconds: text_log(path, 44))
+    assert look_again(path, {}, Pace(2.0), before).step == 44

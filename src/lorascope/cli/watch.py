@@ -1,9 +1,13 @@
 """`lorascope watch`."""
 
+import dataclasses
+import math
 import os
 import shutil
+import statistics
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
     from lorascope.diagnose.glimpse import Glimpse
 
 _SHARE = 0.01 * (os.cpu_count() or 1)  # of one core: looking costs at most 1 % of the machine
+_LOOKS_KEPT = 5
+_LONGEST_WAIT_S = ((1 << 20, 4.0), (10 << 20, 10.0))
+"""Bytes of a log, and the longest wait below them: a slow look must not hide a short training."""
 _ROWS_SHOWN = 6
 _LONGEST_NAME = 30
 _CURVE_ROWS = 12
@@ -37,14 +44,17 @@ def watch(
 
     On a terminal one screen that follows its size; in a file or a pipe one line for each evaluation. Ends
     with the training, also with one that was interrupted, or with Ctrl-C, which leaves the training alone.
-    Looks less often where a log takes long to read, so that it costs at most 1 % of the machine.
+    Looks less often where a log takes long to read, so that it costs at most 1 % of the machine, but every
+    5 seconds while a log is small; where nothing was written, nothing is read.
     """
     from lorascope.diagnose.glimpse import glimpse, is_over
 
     columns, path = columns_of(column or []), path.expanduser()
-    seen = glimpse(path, columns)  # a wrong path is told at once, and not waited for
+    seen, pace = glimpse(path, columns), Pace(every)  # a wrong path is told at once, and not waited for
+    if seen.state != "waiting":
+        pace.note(0.0, 0.0)
     if sys.stdout.isatty() and not once:
-        _follow(path, columns, every, seen)
+        _follow(path, columns, pace, seen)
         return
     before = None
     while True:
@@ -53,27 +63,56 @@ def watch(
             for line in _ending(seen):
                 typer.echo(line)
             return
-        before, seen = seen, _look_again(path, columns, every, seen)
+        before, seen = seen, look_again(path, columns, pace, seen)
 
 
-def _look_again(path: Path, columns: dict[str, str], every: float, before: "Glimpse") -> "Glimpse":
+class Pace:
+    """How long to wait before the next look, by what the last looks cost: looking stays cheap."""
+
+    def __init__(self, every: float) -> None:
+        self.every, self.took = every, 0.0
+        self.costs: deque[float] = deque(maxlen=_LOOKS_KEPT)
+        self.is_warm = False
+
+    def note(self, took: float, cost: float) -> None:
+        """Remember a look that has read the log.
+
+        The first one's cost is left out: it loads the readers, which happens once in a training.
+
+        Args:
+            took: Seconds of the clock, which a busy machine stretches.
+            cost: Seconds of the processor.
+        """
+        self.took = took
+        if self.is_warm:
+            self.costs.append(cost)
+        self.is_warm = True
+
+    def wait_s(self, num_bytes: int) -> float:
+        """How long to wait before the next look at a log of this size, in seconds."""
+        usual = statistics.median_low(self.costs) if self.costs else 0.0
+        longest = next((wait for size, wait in _LONGEST_WAIT_S if num_bytes < size), math.inf)
+        return max(0.0, self.every - self.took, min(usual / _SHARE, longest))
+
+
+def look_again(path: Path, columns: dict[str, str], pace: Pace, before: "Glimpse") -> "Glimpse":
     """Wait, then look; a log caught in the middle of a write stays as it was seen before."""
     from lorascope.diagnose.glimpse import glimpse
 
+    time.sleep(pace.wait_s(before.stamp.num_bytes))
     started, worked = time.monotonic(), time.process_time()
     try:
-        seen = glimpse(path, columns)
+        seen = glimpse(path, columns, before)
     except RunError:
-        seen = before
-    took, work = (
-        time.monotonic() - started,
-        time.process_time() - worked,
-    )  # a busy machine stretches the first
-    time.sleep(max(every - took, work / _SHARE if work > _SHARE * every else 0.0))
+        seen = dataclasses.replace(before)  # another object: reading it has cost what reading costs
+    if seen is before or seen.state == "waiting":
+        pace.took = time.monotonic() - started
+    else:
+        pace.note(time.monotonic() - started, time.process_time() - worked)
     return seen
 
 
-def _follow(path: Path, columns: dict[str, str], every: float, seen: "Glimpse") -> None:
+def _follow(path: Path, columns: dict[str, str], pace: Pace, seen: "Glimpse") -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -82,7 +121,7 @@ def _follow(path: Path, columns: dict[str, str], every: float, seen: "Glimpse") 
     screen = _Screen(seen)
     with Live(screen, console=Console(), refresh_per_second=4, screen=True) as live:
         while not is_over(screen.seen):
-            screen.seen = _look_again(path, columns, every, screen.seen)
+            screen.seen = look_again(path, columns, pace, screen.seen)
             live.refresh()
     for line in [*screen_lines(screen.seen, *shutil.get_terminal_size(), colour=True), *_ending(screen.seen)]:
         typer.echo(line)

@@ -16,9 +16,9 @@ from lorascope.diagnose.log_evidence import log_evidence
 from lorascope.diagnose.logs import open_log
 from lorascope.diagnose.run_evidence import read_evidence
 from lorascope.diagnose.stage import diagnose
+from lorascope.diagnose.stamp import Stamp, stamp_of
 from lorascope.diagnose.steps.local import medians_of_neighbours
 from lorascope.run.folder import RunFolder, is_run
-from lorascope.run.lock import is_being_written
 
 _LATELY = 20
 _MOST_POINTS = 300  # of the training curve: single steps would fill the drawing
@@ -37,6 +37,9 @@ class Moment:
     step: int
     probe: float | None
     validation: float | None
+
+
+_NOTHING = Stamp(files=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class Glimpse:
         of_run: Whether it is a run of ours, whose train probe is scored as validation is.
         moments: Every evaluation.
         train: Step and loss of the training points, neighbours joined where there are many, [points, 2].
+        stamp: Of the files as they were just before they were read.
     """
 
     name: str
@@ -77,36 +81,44 @@ class Glimpse:
     of_run: bool = True
     moments: tuple[Moment, ...] = ()
     train: np.ndarray
+    stamp: Stamp = _NOTHING
 
 
 _NO_TRAIN = np.empty((0, 2))
 
 
-def glimpse(path: Path, columns: Mapping[str, str] | None = None) -> Glimpse:
+def glimpse(path: Path, columns: Mapping[str, str] | None = None, before: Glimpse | None = None) -> Glimpse:
     """Look at a run or a log as it is now.
 
     Args:
         path: Of a run folder, or of a log that may be written to.
         columns: As in `open_log`.
+        before: What was seen last; given back as it is where nothing was written since.
 
     Raises:
         RunError: There is neither, or it is damaged; a run or a log that holds nothing yet is "waiting".
     """
+    stamp = stamp_of(path)
+    if before is not None and before.stamp == stamp:
+        return before
+    seen = _look(path, columns)
+    if stamp.goes_on is False and seen.state == "unfinished":
+        seen = dataclasses.replace(
+            seen,
+            state="interrupted",
+            target_tokens_per_s=None,
+            usual_tokens_per_s=None,
+            seconds_left=None,
+        )
+    return dataclasses.replace(seen, stamp=stamp)
+
+
+def _look(path: Path, columns: Mapping[str, str] | None) -> Glimpse:
     if is_run(path):
         run = RunFolder(path)
-        goes_on = is_being_written(run)  # asked first: what a training leaves, it has left before it lets go
         if not _begun(run):
             return Glimpse(name=str(path), state="waiting", reason="no step yet", train=_NO_TRAIN)
-        seen = _of_run(run)
-        if goes_on is False and seen.state == "unfinished":
-            return dataclasses.replace(
-                seen,
-                state="interrupted",
-                target_tokens_per_s=None,
-                usual_tokens_per_s=None,
-                seconds_left=None,
-            )
-        return seen
+        return _of_run(run)
     if path.is_file() and not path.stat().st_size:
         return Glimpse(name=str(path), state="waiting", reason="the log is empty", train=_NO_TRAIN)
     return _of_log(path, columns)
@@ -161,9 +173,7 @@ def _of_log(path: Path, columns: Mapping[str, str] | None) -> Glimpse:
     return _told(evidence, tuple(moments), evidence.log.facts.max_steps)
 
 
-def _told(
-    evidence: Evidence, moments: tuple[Moment, ...], num_steps: int | None, **speed: float | None
-) -> Glimpse:
+def _told(evidence: Evidence, moments: tuple[Moment, ...], num_steps: int | None, **speed: Any) -> Glimpse:
     report = diagnose(evidence)
     steps = evidence.steps
     known = np.flatnonzero(np.isfinite(steps.loss))
