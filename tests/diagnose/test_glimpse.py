@@ -210,3 +210,25 @@ def test_what_is_shown_was_read_after_the_wait(tmp_path: Path, monkeypatch: pyte
     before = glimpse(path)
     monkeypatch.setattr("time.sleep", lambda seconds: text_log(path, 44))
     assert look_again(path, {}, Pace(2.0), before).step == 44
+
+
+def test_a_damaged_line_of_a_run_is_told_and_a_torn_last_one_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_at(tmp_path / "run", make_evidence(FALL, FALL), 60)
+    lines = run.evals.read_text().splitlines(keepends=True)
+    run.evals.write_text("".join([lines[0], lines[1][:30] + "\n", *lines[2:]]))
+    run.steps.write_text(run.steps.read_text() + '{"step": 61, "epo')
+    told = "note: train/evals.jsonl is damaged: line 2 cannot be read and was passed over"
+    for words in (["watch", str(run.path), "--once"], ["diagnose", str(run.path)]):
+        with pytest.raises(SystemExit) as stopped:
+            main(words)
+        shown = capsys.readouterr().out
+        assert not stopped.value.code
+        assert told in shown and shown.count("note: ") == 1
+    with pytest.raises(SystemExit):
+        main(["diagnose", str(run.path), "--json"])
+    assert json.loads(capsys.readouterr().out)["problems"] == [told.removeprefix("note: ")]
+    run.steps.write_text("garbage\n" + run.steps.read_text() + "\n")
+    shown_lines = screen_lines(glimpse(run.path), 120, 40, colour=False)
+    assert any("train/steps.jsonl is damaged: 2 lines, the first is 1," in line for line in shown_lines)

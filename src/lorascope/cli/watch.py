@@ -152,6 +152,7 @@ def screen_lines(seen: "Glimpse", width: int, height: int, *, colour: bool) -> l
     from lorascope.cli.curves import curve_lines
 
     lines = [*_wrapped(_headline(seen), width), *_wrapped(_verdict(seen), width)]
+    lines += [line for one in seen.problems for line in _wrapped(f"note: {one}", width)]
     table = _table(seen, width)
     room = height - len(lines) - len(table) - 7
     curves = [
@@ -237,6 +238,9 @@ def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
 
     if before is None and seen.state == "waiting":
         typer.echo(_headline(seen))
+    for note in seen.problems:
+        if before is None or note not in before.problems:
+            typer.echo(f"note: {note}")
     known = {one.step for one in before.moments} if before is not None else set()
     for one in seen.moments:
         if one.step in known:

@@ -63,6 +63,7 @@ class Glimpse:
         of_run: Whether it is a run of ours, whose train probe is scored as validation is.
         moments: Every evaluation.
         train: Step and loss of the training points, neighbours joined where there are many, [points, 2].
+        problems: What was noteworthy about reading a run of ours.
         stamp: Of the files as they were just before they were read.
     """
 
@@ -81,6 +82,7 @@ class Glimpse:
     of_run: bool = True
     moments: tuple[Moment, ...] = ()
     train: np.ndarray
+    problems: tuple[str, ...] = ()
     stamp: Stamp = _NOTHING
 
 
@@ -190,6 +192,7 @@ def _told(evidence: Evidence, moments: tuple[Moment, ...], num_steps: int | None
         health=report["health"]["score"],
         of_run=evidence.log is None,
         moments=moments,
+        problems=evidence.problems,
         train=medians_of_neighbours(steps.step[known], steps.loss[known], _MOST_POINTS),
         **speed,
     )

@@ -221,7 +221,8 @@ def diagnose(evidence: Evidence) -> dict[str, Any]:
     Returns:
         "verdict" with "verdict_reason"; "health", see `health`; "findings", the most important first;
         "rules_not_run" with their reasons; "step_to_ship"; "missing": what a verdict would need;
-        "visible_rise": the smallest that would have been seen; and how far the run has got.
+        "visible_rise": the smallest that would have been seen; "problems": what was noteworthy about
+        reading; and how far the run has got.
     """
     findings, not_run = apply_rules(evidence)
     missing = what_is_missing(evidence)
@@ -244,6 +245,7 @@ def diagnose(evidence: Evidence) -> dict[str, Any]:
         "rules_not_run": [{"rule": one.rule, "reason": one.reason} for one in not_run],
         "missing": missing,
         "visible_rise": (visible_rise if evidence.log is None else logged_visible_rise)(evidence),
+        "problems": list(evidence.problems if evidence.log is None else evidence.log.problems),
         "step_to_ship": (step_to_ship if evidence.log is None else logged_step_to_ship)(evidence),
     }
 
