@@ -46,7 +46,8 @@ def diagnose(
     from lorascope.diagnose.stage import diagnose_beside, diagnose_path
 
     _refuse_unknown_severity(fail_on)
-    columns, places = columns_of(column or []), [one.expanduser() for one in paths]
+    places = [one.expanduser() for one in paths]
+    columns = columns_of(column or [], places)
     if len(places) > 1:
         told = diagnose_beside(places, columns)
         _show_beside(told, as_json=as_json)

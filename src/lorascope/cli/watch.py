@@ -15,12 +15,13 @@ import typer
 
 from lorascope.cli.display import duration
 from lorascope.cli.options import ColumnOption, columns_of
-from lorascope.errors import RunError, command
+from lorascope.errors import ConfigError, RunError, command, explain
 
 if TYPE_CHECKING:
     from lorascope.diagnose.glimpse import Glimpse
 
 _SHARE = 0.01 * (os.cpu_count() or 1)  # of one core: looking costs at most 1 % of the machine
+_LEAST_S = 0.1
 _LOOKS_KEPT = 5
 _LONGEST_WAIT_S = ((1 << 20, 4.0), (10 << 20, 10.0))
 """Bytes of a log, and the longest wait below them: a slow look must not hide a short training."""
@@ -36,7 +37,7 @@ def watch(
             help="A run folder whose training goes on, or a log that is being written.", metavar="RUN|LOG"
         ),
     ],
-    every: Annotated[float, typer.Option(help="Seconds between looks.", min=0.1)] = 2.0,
+    every: Annotated[float, typer.Option(help="Seconds between looks, at least 0.1.")] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Look once and stop.")] = False,
     column: ColumnOption = None,
 ) -> None:
@@ -49,7 +50,9 @@ def watch(
     """
     from lorascope.diagnose.glimpse import glimpse, is_over
 
-    columns, path = columns_of(column or []), path.expanduser()
+    _refuse_restless(every)
+    path = path.expanduser()
+    columns = columns_of(column or [], [path])
     seen, pace = glimpse(path, columns), Pace(every)  # a wrong path is told at once, and not waited for
     if seen.state != "waiting":
         pace.note(0.0, 0.0)
@@ -64,6 +67,18 @@ def watch(
                 typer.echo(line)
             return
         before, seen = seen, look_again(path, columns, pace, seen)
+
+
+def _refuse_restless(every: float) -> None:
+    if not _LEAST_S <= every < math.inf:
+        raise ConfigError(
+            explain(
+                f"--every {every:g} is no time between looks",
+                where="the command line",
+                why=f"it is a number of seconds, {_LEAST_S:g} or more",
+                fix="leave it out for 2 seconds, or look a single time: --once",
+            )
+        )
 
 
 class Pace:
