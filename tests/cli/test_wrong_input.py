@@ -313,6 +313,18 @@ CASES = [
     Wrong(
         "column_of_a_watched_run", "watch runs/first --once --column loss=nll", ("is of no use for a run",)
     ),
+    *(
+        Wrong(
+            f"{words[0]}_{name}",
+            f"{' '.join(words)} {path}",
+            (f'there is no "{path}"', fix, "a run folder of lorascope is taken, or the log", "trainer_state"),
+        )
+        for words in (["diagnose"], ["watch", "--once"])
+        for name, path, fix in (
+            ("no_such_log", "row.json", 'did you mean "rows.json"?'),
+            ("no_such_folder", "rnus/first", 'did you mean "runs"?'),
+        )
+    ),
     # The other commands
     *(
         Wrong(f"{command}_no_such_run", f"{command} runs/frist", ('did you mean "first"?',))

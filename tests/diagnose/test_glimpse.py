@@ -126,7 +126,7 @@ def test_in_a_file_what_is_waited_for_is_said_once(
     (tmp_path / "log.csv").touch()
     with pytest.raises(SystemExit):
         main(["watch", str(tmp_path / "log.csv"), "--once"])
-    assert "waiting, the log is empty" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"{tmp_path / 'log.csv'}: waiting, the log is empty\n"
 
 
 def test_a_wrong_path_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -272,8 +272,8 @@ def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
 
 
 def _ending(seen: "Glimpse") -> list[str]:
-    if seen.state == "waiting":
-        return [_headline(seen)]
+    if seen.state == "waiting":  # which was said when it began
+        return []
     if seen.state == "interrupted":
         again = command("train", seen.name, "--resume")
         return [f"{seen.name}: interrupted after step {seen.step:,}{_of_all(seen)}; go on with: {again}"]

@@ -159,21 +159,16 @@ def diagnose_path(path: Path, columns: Mapping[str, str] | None = None) -> dict[
         path: Of a run folder or a log.
         columns: As in `open_log`; of no use for a run.
     """
-    if _is_ours(path):
+    if is_run(path):
         return diagnose_run(open_run(path))
     return diagnose_log(open_log(path, columns), str(path))
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether to open a path as a run; a missing one too, whose message names the nearest."""
-    return is_run(path) or not path.exists()
 
 
 def diagnose_beside(paths: Sequence[Path], columns: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Put several trainings beside each other, see `beside`; nothing is written."""
     sides = []
     for path in paths:
-        if _is_ours(path):
+        if is_run(path):
             run = open_run(path)
             evidence = read_evidence(run)
             identity = read_identity(run, evidence.validation_ids)
