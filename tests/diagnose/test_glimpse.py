@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,26 @@ def test_a_run_whose_training_has_not_come_to_a_step_is_waited_for_whoever_holds
     with only_writer(run):
         assert glimpse(run.path).state == "waiting"
     assert glimpse(run.path).state == "waiting"
+
+
+def test_a_long_silence_of_a_log_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = text_log(tmp_path / "log.txt", 40)
+    then = time.time() - 7200
+    os.utime(path, (then, then))
+    assert "last written to 2 h" in screen_lines(glimpse(path), 200, 40, colour=False)[0]
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", sleep)
+    with pytest.raises(SystemExit):
+        main(["watch", str(path)])
+    assert capsys.readouterr().out.count("last written to 2 h") == 1
 
 
 def text_log(path: Path, steps: int) -> Path:

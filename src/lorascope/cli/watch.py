@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _SHARE = 0.01 * (os.cpu_count() or 1)  # of one core: looking costs at most 1 % of the machine
 _LEAST_S = 0.1
 _LOOKS_KEPT = 5
+_LONG_SILENCE_S = 300.0
 _LONGEST_WAIT_S = ((1 << 20, 4.0), (10 << 20, 10.0))
 """Bytes of a log, and the longest wait below them: a slow look must not hide a short training."""
 _ROWS_SHOWN = 6
@@ -59,9 +60,12 @@ def watch(
     if sys.stdout.isatty() and not once:
         _follow(path, columns, pace, seen)
         return
-    before = None
+    before, told_of = None, None
     while True:
         _plain(seen, before)
+        if not once and told_of != seen.stamp and _silent_s(seen) > _LONG_SILENCE_S:
+            told_of = seen.stamp  # once in a silence
+            typer.echo(_headline(seen))
         if once or is_over(seen):
             for line in _ending(seen):
                 typer.echo(line)
@@ -194,6 +198,16 @@ def _trained_on(seen: "Glimpse") -> str:
     return "train probe" if seen.of_run else "training"
 
 
+def _silent_s(seen: "Glimpse") -> float:
+    """Seconds since a log was last written to of which nobody can tell whether its training goes on."""
+    from lorascope.diagnose.glimpse import is_over
+
+    written = seen.stamp.written_s
+    if written is None or seen.stamp.goes_on is not None or seen.state == "waiting" or is_over(seen):
+        return 0.0
+    return time.time() - written
+
+
 def _wrapped(text: str, width: int) -> list[str]:
     import textwrap
 
@@ -224,6 +238,9 @@ def _headline(seen: "Glimpse") -> str:
         parts.append(f"{duration(seen.seconds_left)} left")
     elif is_over(seen):
         parts.append(seen.state)
+    silent = _silent_s(seen)
+    if silent > _LONG_SILENCE_S:
+        parts.append(f"last written to {duration(silent)} ago")
     return ", ".join(parts)
 
 
