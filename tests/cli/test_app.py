@@ -106,6 +106,25 @@ def test_a_closed_pipe_leaves_no_word_behind(arguments: list[str], tmp_path: Pat
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--help"], ["diagnose", "log.csv"], ["watch", "log.csv", "--once"]])
+def test_output_that_cannot_be_written_is_one_message_and_status_1(
+    arguments: list[str], unbuffered: str, tmp_path: Path
+) -> None:
+    lines = [f"{step},{2 - step / 100}" for step in range(1, 41)]
+    (tmp_path / "log.csv").write_text("\n".join(["step,loss", *lines]) + "\n")
+    command, env = (
+        [sys.executable, "-m", "lorascope", *arguments],
+        {**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=env)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "error: the output cannot be written: No space left on device"
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
 @pytest.mark.parametrize("given", [["eval", "--json", "--bogus"], ["train", "--json"]])
 def test_wrong_usage_with_json_is_an_error_object_too(
     given: list[str], capsys: pytest.CaptureFixture[str]

@@ -67,6 +67,7 @@ class Wrong:
     before: Callable[[Path], None] = nothing
 
 
+LOG = file("log.csv", "step,loss\n" + "".join(f"{step},2.5\n" for step in range(1, 41)))
 PREPARE = "prepare rows.json --base {alpaca} --out runs/new"
 CASES = [
     # The data
@@ -300,6 +301,30 @@ CASES = [
         "check runs/first/prepare/dataset --base {alpaca} --set check.allow=[ovrlap]",
         ('did you mean "overlap"?',),
     ),
+    # diagnose and watch
+    Wrong("restless", "watch log.csv --every 0", ("--every 0 is no time between looks",), LOG),
+    Wrong("never", "watch log.csv --every inf --once", ("--every inf is no time between looks",), LOG),
+    Wrong("column_without_a_name", "watch log.csv --once --column loss", ("names no column",), LOG),
+    Wrong(
+        "column_of_a_run",
+        "diagnose runs/first --column loss=nll",
+        ("--column loss=nll is of no use for a run of lorascope",),
+    ),
+    Wrong(
+        "column_of_a_watched_run", "watch runs/first --once --column loss=nll", ("is of no use for a run",)
+    ),
+    *(
+        Wrong(
+            f"{words[0]}_{name}",
+            f"{' '.join(words)} {path}",
+            (f'there is no "{path}"', fix, "a run folder of lorascope is taken, or the log", "trainer_state"),
+        )
+        for words in (["diagnose"], ["watch", "--once"])
+        for name, path, fix in (
+            ("no_such_log", "row.json", 'did you mean "rows.json"?'),
+            ("no_such_folder", "rnus/first", 'did you mean "runs"?'),
+        )
+    ),
     # The other commands
     *(
         Wrong(f"{command}_no_such_run", f"{command} runs/frist", ('did you mean "first"?',))
@@ -350,6 +375,8 @@ def test_with_json_a_mistake_is_one_object_on_stdout(
     wrong: tuple[list[str], tuple[str, ...]], call: Callable[..., Any], work: Path
 ) -> None:
     arguments, said = wrong
+    if arguments[0] == "watch":
+        pytest.skip("watch has no --json")
     ended = call(*arguments, "--json")
     assert ended.code == 1
     error = json.loads(ended.out)["error"]

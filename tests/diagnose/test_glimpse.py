@@ -2,17 +2,20 @@
 
 import dataclasses
 import json
+import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from lorascope.cli.app import main
-from lorascope.cli.watch import screen_lines
+from lorascope.cli.watch import Pace, look_again, screen_lines
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.glimpse import glimpse, is_over
 from lorascope.run.commit import write_json
 from lorascope.run.folder import RunFolder
+from lorascope.run.lock import only_writer
 from lorascope.run.records import append_line, rewrite_lines
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -124,10 +127,129 @@ def test_in_a_file_what_is_waited_for_is_said_once(
     (tmp_path / "log.csv").touch()
     with pytest.raises(SystemExit):
         main(["watch", str(tmp_path / "log.csv"), "--once"])
-    assert "waiting, the log is empty" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"{tmp_path / 'log.csv'}: waiting, the log is empty\n"
 
 
 def test_a_wrong_path_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["watch", str(tmp_path / "nothing")])
     assert stopped.value.code == 1 and "nothing" in capsys.readouterr().err
+
+
+def test_a_training_that_was_interrupted_is_not_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_at(tmp_path / "run", make_evidence(FALL, FALL), 40)
+    with only_writer(run):
+        going = glimpse(run.path)
+    assert going.state == "unfinished" and going.seconds_left is not None
+    seen = glimpse(run.path)
+    assert is_over(seen) and seen.seconds_left is None and seen.target_tokens_per_s is None
+    for words in ([], ["--once"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(["watch", str(run.path), *words])
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert not stopped.value.code
+        assert f"interrupted after step 40 of 60; go on with: lorascope train {run.path} --resume" in last
+
+
+def test_a_run_whose_training_has_not_come_to_a_step_is_waited_for_whoever_holds_it(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    write_json(run.config, {})
+    (tmp_path / "run" / "prepare").mkdir()
+    with only_writer(run):
+        assert glimpse(run.path).state == "waiting"
+    assert glimpse(run.path).state == "waiting"
+
+
+def test_a_long_silence_of_a_log_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = text_log(tmp_path / "log.txt", 40)
+    then = time.time() - 7200
+    os.utime(path, (then, then))
+    assert "last written to 2 h" in screen_lines(glimpse(path), 200, 40, colour=False)[0]
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", sleep)
+    with pytest.raises(SystemExit):
+        main(["watch", str(path)])
+    assert capsys.readouterr().out.count("last written to 2 h") == 1
+
+
+def text_log(path: Path, steps: int) -> Path:
+    path.write_text("".join(f"step {step} loss: {2 * 0.99**step:.4f}\n" for step in range(1, steps + 1)))
+    return path
+
+
+def test_loading_the_readers_does_not_lengthen_a_wait() -> None:
+    pace = Pace(2.0)
+    pace.note(took=1.5, cost=1.5)  # the first look, with its imports
+    pace.note(took=0.02, cost=0.01)
+    # 1 % of a machine of N cores: 0.01 s are worth a second on one, less on more.
+    assert pace.wait_s(5_000) == pytest.approx(1.98)
+
+
+def test_one_slow_look_does_not_hide_a_short_training() -> None:
+    pace = Pace(2.0)
+    for cost in (1.0, 0.8, 0.7):
+        pace.note(took=cost, cost=cost)
+    assert pace.wait_s(5_000) == 4.0 and pace.wait_s(5 << 20) == 10.0
+    for cost in (0.01, 0.01, 0.01):
+        pace.note(took=0.0, cost=cost)
+    assert pace.wait_s(5_000) == 2.0
+
+
+def test_a_large_log_is_read_so_seldom_that_it_costs_a_hundredth_of_the_machine() -> None:
+    pace, cores = Pace(2.0), os.cpu_count() or 1
+    for _ in range(3):
+        pace.note(took=6.0, cost=6.0)
+    assert pace.wait_s(100 << 20) == pytest.approx(600.0 / cores)
+
+
+def test_a_log_that_has_not_changed_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, run = text_log(tmp_path / "log.txt", 40), run_at(tmp_path / "run", make_evidence(FALL, FALL), 40)
+    seen, of_run = glimpse(path), glimpse(run.path)
+    with monkeypatch.context() as patched:
+        module = sys.modules[glimpse.__module__]
+        patched.setattr(module, "_look", lambda *given: pytest.fail("it was read again"))
+        assert glimpse(path, before=seen) is seen and glimpse(run.path, before=of_run) is of_run
+    text_log(path, 41)
+    append_line(run.steps, records_of(make_evidence(FALL, FALL).steps)[40])
+    assert glimpse(path, before=seen).step == 41 and glimpse(run.path, before=of_run).step == 41
+
+
+def test_what_is_shown_was_read_after_the_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = text_log(tmp_path / "log.txt", 40)
+    before = glimpse(path)
+    monkeypatch.setattr("time.sleep", lambda seconds: text_log(path, 44))
+    assert look_again(path, {}, Pace(2.0), before).step == 44
+
+
+def test_a_damaged_line_of_a_run_is_told_and_a_torn_last_one_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_at(tmp_path / "run", make_evidence(FALL, FALL), 60)
+    lines = run.evals.read_text().splitlines(keepends=True)
+    run.evals.write_text("".join([lines[0], lines[1][:30] + "\n", *lines[2:]]))
+    run.steps.write_text(run.steps.read_text() + '{"step": 61, "epo')
+    told = "note: train/evals.jsonl is damaged: line 2 cannot be read and was passed over"
+    for words in (["watch", str(run.path), "--once"], ["diagnose", str(run.path)]):
+        with pytest.raises(SystemExit) as stopped:
+            main(words)
+        shown = capsys.readouterr().out
+        assert not stopped.value.code
+        assert told in shown and shown.count("note: ") == 1
+    with pytest.raises(SystemExit):
+        main(["diagnose", str(run.path), "--json"])
+    assert json.loads(capsys.readouterr().out)["problems"] == [told.removeprefix("note: ")]
+    run.steps.write_text("garbage\n" + run.steps.read_text() + "\n")
+    shown_lines = screen_lines(glimpse(run.path), 120, 40, colour=False)
+    assert any("train/steps.jsonl is damaged: 2 lines, the first is 1," in line for line in shown_lines)

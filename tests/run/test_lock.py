@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from lorascope.errors import RunError
 from lorascope.run.folder import RunFolder
-from lorascope.run.lock import only_writer
+from lorascope.run.lock import is_being_written, only_writer
 
 _HOLD = (
     "import sys, pathlib\n"
@@ -39,3 +40,38 @@ def test_a_training_that_failed_lets_go(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with only_writer(run):
         pass
+
+
+def test_whether_somebody_trains_is_told_from_the_lock(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert is_being_written(run) is None  # nobody has begun
+    command = [sys.executable, "-c", _HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        assert is_being_written(run) is True
+        holder.kill()
+        holder.wait()
+    assert is_being_written(run) is False
+
+
+def test_of_a_training_on_another_machine_nobody_here_can_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path)
+    with only_writer(run):
+        pass
+    monkeypatch.setattr("platform.node", lambda: "another")
+    assert is_being_written(run) is None
+
+
+def test_a_training_starts_although_somebody_is_asking(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    with only_writer(RunFolder(tmp_path)):
+        pass
+    with (tmp_path / ".training.lock").open() as asked:
+        fcntl.flock(asked, fcntl.LOCK_SH)
+        done = threading.Timer(0.1, fcntl.flock, (asked, fcntl.LOCK_UN))
+        done.start()
+        with only_writer(RunFolder(tmp_path)):
+            pass
+        done.join()

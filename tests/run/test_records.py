@@ -144,3 +144,13 @@ def test_an_undefined_number_becomes_none_with_its_reason() -> None:
     assert undefined.finite("loss", 1.5) == 1.5
     assert undefined.finite("perplexity", float("inf")) is None
     assert undefined.reasons == {"perplexity": "not finite"}
+
+
+def test_lines_that_cannot_be_read_are_told_but_for_a_torn_last_one(tmp_path: Path) -> None:
+    path = tmp_path / "evals.jsonl"
+    append_line(path, EVAL)
+    whole = path.read_text()
+    path.write_text(f"{whole}garbage\n\n{whole[:40]}\n{whole}3\n{whole[:50]}")
+    broken: list[int] = []
+    assert read_evals(path, broken) == [EVAL, EVAL]
+    assert broken == [2, 4, 6]  # 3 is blank, 7 is being written

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 import typer
 
@@ -80,20 +81,57 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        _run(given)
+        _run_and_flush(given)
     except BrokenPipeError:
         _stop_writing()
+    except OSError as error:
+        if _can_be_written(sys.stdout):
+            raise
+        _show_error(_no_output(error), as_json=False)
+        _stop_writing(1)
     except SystemExit as ended:
         # click and rich leave a closed pipe with status 1, as if a check had failed.
         if isinstance(ended.__context__, BrokenPipeError):
             _stop_writing()
+        raise
+
+
+def _run_and_flush(given: list[str]) -> None:
+    """Run one command, and see what it has printed off: at Python's own exit it is too late to explain."""
+    try:
+        _run(given)
+    except SystemExit as ended:
         if isinstance(getattr(ended.__context__, "__context__", None), KeyboardInterrupt):
             typer.echo("interrupted", err=True)  # typer leaves without a word
         told = getattr(ended.__context__, "format_message", None)  # click's own error
         if ended.code == _WRONG_USAGE and told is not None and "--json" in given:
             shown = {"type": "UsageError", "problem": told()}
             typer.echo(json.dumps({"error": shown}, ensure_ascii=False))  # people have read it on stderr
+        if not isinstance(ended.__context__, BrokenPipeError) and sys.stdout is not None:
+            sys.stdout.flush()
         raise
+
+
+def _can_be_written(stream: TextIO | None) -> bool:
+    """Whether a stream takes what is still buffered in it, and a line more: there may be no buffer."""
+    try:
+        if stream is not None:
+            stream.write("\n")
+            stream.flush()
+    except OSError:
+        return False
+    return True
+
+
+def _no_output(error: OSError) -> LorascopeError:
+    return LorascopeError(
+        explain(
+            f"the output cannot be written: {error.strerror or error}",
+            where="standard output, or the file or device that it is sent to",
+            why="what was found could not be told to its end",
+            fix="free space, or send the output elsewhere",
+        )
+    )
 
 
 def _run(given: list[str]) -> None:
@@ -133,8 +171,8 @@ def _at_home(argument: str) -> str:
 _HOME = re.compile(r"(--[\w-]+=)?(~.*)", re.DOTALL)
 
 
-def _stop_writing() -> None:
-    """Exit as `cat` does under `| head`: quietly, with 128 + SIGPIPE.
+def _stop_writing(code: int = 128 + 13) -> None:
+    """Exit as `cat` does under `| head`: quietly, with 128 + SIGPIPE; or with another status.
 
     What is still buffered goes to nobody, or Python's flush at exit would complain about the pipe again.
     SIGPIPE itself stays off: it would also kill a training whose connection to the Hub breaks.
@@ -143,7 +181,7 @@ def _stop_writing() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # a stream that is closed, or is no file
             os.dup2(nobody, stream.fileno())
-    sys.exit(128 + 13)
+    sys.exit(code)
 
 
 _EXTRA_TRAIN = (

@@ -46,7 +46,8 @@ def diagnose(
     from lorascope.diagnose.stage import diagnose_beside, diagnose_path
 
     _refuse_unknown_severity(fail_on)
-    columns, places = columns_of(column or []), [one.expanduser() for one in paths]
+    places = [one.expanduser() for one in paths]
+    columns = columns_of(column or [], places)
     if len(places) > 1:
         told = diagnose_beside(places, columns)
         _show_beside(told, as_json=as_json)
@@ -119,24 +120,26 @@ def lines_of(report: dict[str, Any], run: str) -> list[str]:
 
 
 def _log_lines(report: dict[str, Any], width: int) -> list[str]:
-    """What was recognised in the log of another trainer, and what was noteworthy about reading it."""
+    """What was noteworthy about reading, and what was recognised in the log of another trainer."""
     import textwrap
 
     log = report.get("log")
+    notes = [f"note: {one}" for one in report["problems"]]
     if log is None:
-        return []
-    told = [
-        f"read: {log['format']}, {log['num_training_points']:,} training points and "
-        f"{log['num_evaluations']:,} evaluations ({log['path']})",
-        f"columns: {_columns_told(log['columns'])}",
-        *(f"note: {one}" for one in log["problems"]),
-        "evidence: curve only; one number per evaluation, noise told from the differences of neighbours",
-    ]
+        told = notes
+    else:
+        told = [
+            f"read: {log['format']}, {log['num_training_points']:,} training points and "
+            f"{log['num_evaluations']:,} evaluations ({log['path']})",
+            f"columns: {_columns_told(log['columns'])}",
+            *notes,
+            "evidence: curve only; one number per evaluation, noise told from the differences of neighbours",
+        ]
     wrapped = [
         textwrap.wrap(one, width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
         for one in told
     ]
-    return [*(line for one in wrapped for line in one), ""]
+    return [*(line for one in wrapped for line in one), *([""] if told else [])]
 
 
 def _columns_told(columns: dict[str, str]) -> str:

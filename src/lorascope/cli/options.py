@@ -1,11 +1,13 @@
 """Arguments and options that several commands take."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lorascope.errors import ConfigError, explain
+from lorascope.run.folder import is_run
 
 RunArgument = Annotated[Path, typer.Argument(help="A run folder, as in runs/first.", metavar="RUN")]
 SetOption = Annotated[
@@ -34,8 +36,16 @@ ColumnOption = Annotated[
 ]
 
 
-def columns_of(words: list[str]) -> dict[str, str]:
-    """The columns that were named on the command line."""
+def columns_of(words: list[str], paths: Sequence[Path]) -> dict[str, str]:
+    """The columns that were named on the command line.
+
+    Args:
+        words: As they were given.
+        paths: What they are to be found in.
+
+    Raises:
+        ConfigError: A word names none, or there is nothing but runs of ours, whose columns are known.
+    """
     columns: dict[str, str] = {}
     for word in words:
         quantity, equals, name = word.partition("=")
@@ -49,4 +59,13 @@ def columns_of(words: list[str]) -> dict[str, str]:
                 )
             )
         columns[quantity] = name
+    if columns and all(is_run(path) for path in paths):
+        raise ConfigError(
+            explain(
+                f"--column {words[0]} is of no use for a run of lorascope",
+                where=", ".join(str(path) for path in paths),
+                why="a run's own logs have columns of fixed names; only those of other trainers are guessed",
+                fix="leave --column out, or give the log of another trainer",
+            )
+        )
     return columns

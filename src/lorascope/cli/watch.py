@@ -1,9 +1,13 @@
 """`lorascope watch`."""
 
+import dataclasses
+import math
 import os
 import shutil
+import statistics
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +15,17 @@ import typer
 
 from lorascope.cli.display import duration
 from lorascope.cli.options import ColumnOption, columns_of
-from lorascope.errors import RunError
+from lorascope.errors import ConfigError, RunError, command, explain
 
 if TYPE_CHECKING:
     from lorascope.diagnose.glimpse import Glimpse
 
 _SHARE = 0.01 * (os.cpu_count() or 1)  # of one core: looking costs at most 1 % of the machine
+_LEAST_S = 0.1
+_LOOKS_KEPT = 5
+_LONG_SILENCE_S = 300.0
+_LONGEST_WAIT_S = ((1 << 20, 4.0), (10 << 20, 10.0))
+"""Bytes of a log, and the longest wait below them: a slow look must not hide a short training."""
 _ROWS_SHOWN = 6
 _LONGEST_NAME = 30
 _CURVE_ROWS = 12
@@ -29,51 +38,100 @@ def watch(
             help="A run folder whose training goes on, or a log that is being written.", metavar="RUN|LOG"
         ),
     ],
-    every: Annotated[float, typer.Option(help="Seconds between looks.", min=0.1)] = 2.0,
+    every: Annotated[float, typer.Option(help="Seconds between looks, at least 0.1.")] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Look once and stop.")] = False,
     column: ColumnOption = None,
 ) -> None:
     """Follow a training from another terminal: curves, verdict, speed and time left.
 
     On a terminal one screen that follows its size; in a file or a pipe one line for each evaluation. Ends
-    with the training, or with Ctrl-C, which leaves the training alone. Looks less often where a log takes
-    long to read, so that it costs at most 1 % of the machine.
+    with the training, also with one that was interrupted, or with Ctrl-C, which leaves the training alone.
+    Looks less often where a log takes long to read, so that it costs at most 1 % of the machine, but every
+    5 seconds while a log is small; where nothing was written, nothing is read.
     """
     from lorascope.diagnose.glimpse import glimpse, is_over
 
-    columns, path = columns_of(column or []), path.expanduser()
-    seen = glimpse(path, columns)  # a wrong path is told at once, and not waited for
+    _refuse_restless(every)
+    path = path.expanduser()
+    columns = columns_of(column or [], [path])
+    seen, pace = glimpse(path, columns), Pace(every)  # a wrong path is told at once, and not waited for
+    if seen.state != "waiting":
+        pace.note(0.0, 0.0)
     if sys.stdout.isatty() and not once:
-        _follow(path, columns, every, seen)
+        _follow(path, columns, pace, seen)
         return
-    before = None
+    before, told_of = None, None
     while True:
         _plain(seen, before)
+        if not once and told_of != seen.stamp and _silent_s(seen) > _LONG_SILENCE_S:
+            told_of = seen.stamp  # once in a silence
+            typer.echo(_headline(seen))
         if once or is_over(seen):
             for line in _ending(seen):
                 typer.echo(line)
             return
-        before, seen = seen, _look_again(path, columns, every, seen)
+        before, seen = seen, look_again(path, columns, pace, seen)
 
 
-def _look_again(path: Path, columns: dict[str, str], every: float, before: "Glimpse") -> "Glimpse":
+def _refuse_restless(every: float) -> None:
+    if not _LEAST_S <= every < math.inf:
+        raise ConfigError(
+            explain(
+                f"--every {every:g} is no time between looks",
+                where="the command line",
+                why=f"it is a number of seconds, {_LEAST_S:g} or more",
+                fix="leave it out for 2 seconds, or look a single time: --once",
+            )
+        )
+
+
+class Pace:
+    """How long to wait before the next look, by what the last looks cost: looking stays cheap."""
+
+    def __init__(self, every: float) -> None:
+        self.every, self.took = every, 0.0
+        self.costs: deque[float] = deque(maxlen=_LOOKS_KEPT)
+        self.is_warm = False
+
+    def note(self, took: float, cost: float) -> None:
+        """Remember a look that has read the log.
+
+        The first one's cost is left out: it loads the readers, which happens once in a training.
+
+        Args:
+            took: Seconds of the clock, which a busy machine stretches.
+            cost: Seconds of the processor.
+        """
+        self.took = took
+        if self.is_warm:
+            self.costs.append(cost)
+        self.is_warm = True
+
+    def wait_s(self, num_bytes: int) -> float:
+        """How long to wait before the next look at a log of this size, in seconds."""
+        usual = statistics.median_low(self.costs) if self.costs else 0.0
+        longest = next((wait for size, wait in _LONGEST_WAIT_S if num_bytes < size), math.inf)
+        return max(0.0, self.every - self.took, min(usual / _SHARE, longest))
+
+
+def look_again(path: Path, columns: dict[str, str], pace: Pace, before: "Glimpse") -> "Glimpse":
     """Wait, then look; a log caught in the middle of a write stays as it was seen before."""
     from lorascope.diagnose.glimpse import glimpse
 
+    time.sleep(pace.wait_s(before.stamp.num_bytes))
     started, worked = time.monotonic(), time.process_time()
     try:
-        seen = glimpse(path, columns)
+        seen = glimpse(path, columns, before)
     except RunError:
-        seen = before
-    took, work = (
-        time.monotonic() - started,
-        time.process_time() - worked,
-    )  # a busy machine stretches the first
-    time.sleep(max(every - took, work / _SHARE if work > _SHARE * every else 0.0))
+        seen = dataclasses.replace(before)  # another object: reading it has cost what reading costs
+    if seen is before or seen.state == "waiting":
+        pace.took = time.monotonic() - started
+    else:
+        pace.note(time.monotonic() - started, time.process_time() - worked)
     return seen
 
 
-def _follow(path: Path, columns: dict[str, str], every: float, seen: "Glimpse") -> None:
+def _follow(path: Path, columns: dict[str, str], pace: Pace, seen: "Glimpse") -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -82,7 +140,7 @@ def _follow(path: Path, columns: dict[str, str], every: float, seen: "Glimpse") 
     screen = _Screen(seen)
     with Live(screen, console=Console(), refresh_per_second=4, screen=True) as live:
         while not is_over(screen.seen):
-            screen.seen = _look_again(path, columns, every, screen.seen)
+            screen.seen = look_again(path, columns, pace, screen.seen)
             live.refresh()
     for line in [*screen_lines(screen.seen, *shutil.get_terminal_size(), colour=True), *_ending(screen.seen)]:
         typer.echo(line)
@@ -113,6 +171,7 @@ def screen_lines(seen: "Glimpse", width: int, height: int, *, colour: bool) -> l
     from lorascope.cli.curves import curve_lines
 
     lines = [*_wrapped(_headline(seen), width), *_wrapped(_verdict(seen), width)]
+    lines += [line for one in seen.problems for line in _wrapped(f"note: {one}", width)]
     table = _table(seen, width)
     room = height - len(lines) - len(table) - 7
     curves = [
@@ -139,18 +198,33 @@ def _trained_on(seen: "Glimpse") -> str:
     return "train probe" if seen.of_run else "training"
 
 
+def _silent_s(seen: "Glimpse") -> float:
+    """Seconds since a log was last written to of which nobody can tell whether its training goes on."""
+    from lorascope.diagnose.glimpse import is_over
+
+    written = seen.stamp.written_s
+    if written is None or seen.stamp.goes_on is not None or seen.state == "waiting" or is_over(seen):
+        return 0.0
+    return time.time() - written
+
+
 def _wrapped(text: str, width: int) -> list[str]:
     import textwrap
 
     return textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
+def _of_all(seen: "Glimpse") -> str:
+    return f" of {seen.num_steps:,}" if seen.num_steps else ""
+
+
 def _headline(seen: "Glimpse") -> str:
+    from lorascope.diagnose.glimpse import is_over
+
     if seen.state == "waiting":
         return f"{seen.name}: waiting, {seen.reason}"
-    of = f" of {seen.num_steps:,}" if seen.num_steps else ""
     name = seen.name if len(seen.name) <= _LONGEST_NAME else Path(seen.name).name
-    parts = [f"{name}: step {seen.step:,}{of}"]
+    parts = [f"{name}: step {seen.step:,}{_of_all(seen)}"]
     if seen.epoch is not None:
         parts.append(f"epoch {seen.epoch:.2f}")
     if seen.loss is not None:
@@ -162,8 +236,11 @@ def _headline(seen: "Glimpse") -> str:
         parts.append(speed)
     if seen.seconds_left is not None:
         parts.append(f"{duration(seen.seconds_left)} left")
-    elif seen.state in ("finished", "failed"):
+    elif is_over(seen):
         parts.append(seen.state)
+    silent = _silent_s(seen)
+    if silent > _LONG_SILENCE_S:
+        parts.append(f"last written to {duration(silent)} ago")
     return ", ".join(parts)
 
 
@@ -193,6 +270,9 @@ def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
 
     if before is None and seen.state == "waiting":
         typer.echo(_headline(seen))
+    for note in seen.problems:
+        if before is None or note not in before.problems:
+            typer.echo(f"note: {note}")
     known = {one.step for one in before.moments} if before is not None else set()
     for one in seen.moments:
         if one.step in known:
@@ -209,6 +289,9 @@ def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
 
 
 def _ending(seen: "Glimpse") -> list[str]:
-    if seen.state == "waiting":
-        return [_headline(seen)]
-    return [f"{_headline(seen)}", f"next: lorascope diagnose {seen.name}"]
+    if seen.state == "waiting":  # which was said when it began
+        return []
+    if seen.state == "interrupted":
+        again = command("train", seen.name, "--resume")
+        return [f"{seen.name}: interrupted after step {seen.step:,}{_of_all(seen)}; go on with: {again}"]
+    return [_headline(seen), f"next: {command('diagnose', seen.name)}"]

@@ -61,6 +61,7 @@ class Evidence:
         trained_on: Hash of the dataset that a finished training used; None where it is not finished.
         config: config.json.
         adapters: The adapters on disk by name, "last" and "best", each with its step.
+        problems: What was noteworthy about reading a run of ours; of a log they are in `log`.
     """
 
     run: str
@@ -82,6 +83,7 @@ class Evidence:
     answers: Answers | None = None
     config: Json = field(default_factory=dict)
     adapters: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
     @cached_property
     def validation(self) -> Series | None:

@@ -1,5 +1,6 @@
 """A training that may be going on -> what somebody who watches it wants to see, read anew each time."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from lorascope.diagnose.log_evidence import log_evidence
 from lorascope.diagnose.logs import open_log
 from lorascope.diagnose.run_evidence import read_evidence
 from lorascope.diagnose.stage import diagnose
+from lorascope.diagnose.stamp import Stamp, stamp_of
 from lorascope.diagnose.steps.local import medians_of_neighbours
 from lorascope.run.folder import RunFolder, is_run
 
@@ -37,13 +39,17 @@ class Moment:
     validation: float | None
 
 
+_NOTHING = Stamp(files=())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glimpse:
     """What is known at one moment.
 
     Attributes:
         name: The path as the command names it.
-        state: As of `Evidence`; "waiting" before the first step.
+        state: As of `Evidence`; "waiting" before the first step; "interrupted" where no process trains the
+            run any more that was not at its end.
         step: Of the newest record.
         num_steps: Planned; None where the log does not say.
         epoch: Of the newest record.
@@ -53,10 +59,12 @@ class Glimpse:
         health: Score, None where unknown.
         target_tokens_per_s: Over the newest steps; None for another trainer's log.
         usual_tokens_per_s: Median over all steps before.
-        seconds_left: Of training, evaluations included at their share so far.
+        seconds_left: Of training, evaluations included at their share so far; None where nobody trains.
         of_run: Whether it is a run of ours, whose train probe is scored as validation is.
         moments: Every evaluation.
         train: Step and loss of the training points, neighbours joined where there are many, [points, 2].
+        problems: What was noteworthy about reading a run of ours.
+        stamp: Of the files as they were just before they were read.
     """
 
     name: str
@@ -74,21 +82,40 @@ class Glimpse:
     of_run: bool = True
     moments: tuple[Moment, ...] = ()
     train: np.ndarray
+    problems: tuple[str, ...] = ()
+    stamp: Stamp = _NOTHING
 
 
 _NO_TRAIN = np.empty((0, 2))
 
 
-def glimpse(path: Path, columns: Mapping[str, str] | None = None) -> Glimpse:
+def glimpse(path: Path, columns: Mapping[str, str] | None = None, before: Glimpse | None = None) -> Glimpse:
     """Look at a run or a log as it is now.
 
     Args:
         path: Of a run folder, or of a log that may be written to.
         columns: As in `open_log`.
+        before: What was seen last; given back as it is where nothing was written since.
 
     Raises:
         RunError: There is neither, or it is damaged; a run or a log that holds nothing yet is "waiting".
     """
+    stamp = stamp_of(path)
+    if before is not None and before.stamp == stamp:
+        return before
+    seen = _look(path, columns)
+    if stamp.goes_on is False and seen.state == "unfinished":
+        seen = dataclasses.replace(
+            seen,
+            state="interrupted",
+            target_tokens_per_s=None,
+            usual_tokens_per_s=None,
+            seconds_left=None,
+        )
+    return dataclasses.replace(seen, stamp=stamp)
+
+
+def _look(path: Path, columns: Mapping[str, str] | None) -> Glimpse:
     if is_run(path):
         run = RunFolder(path)
         if not _begun(run):
@@ -148,9 +175,7 @@ def _of_log(path: Path, columns: Mapping[str, str] | None) -> Glimpse:
     return _told(evidence, tuple(moments), evidence.log.facts.max_steps)
 
 
-def _told(
-    evidence: Evidence, moments: tuple[Moment, ...], num_steps: int | None, **speed: float | None
-) -> Glimpse:
+def _told(evidence: Evidence, moments: tuple[Moment, ...], num_steps: int | None, **speed: Any) -> Glimpse:
     report = diagnose(evidence)
     steps = evidence.steps
     known = np.flatnonzero(np.isfinite(steps.loss))
@@ -167,6 +192,7 @@ def _told(
         health=report["health"]["score"],
         of_run=evidence.log is None,
         moments=moments,
+        problems=evidence.problems,
         train=medians_of_neighbours(steps.step[known], steps.loss[known], _MOST_POINTS),
         **speed,
     )
@@ -209,4 +235,4 @@ def _evaluating(evidence: Evidence) -> float:
 
 def is_over(seen: Glimpse) -> bool:
     """Whether nothing more will come."""
-    return seen.state in ("finished", "failed")
+    return seen.state in ("finished", "failed", "interrupted")

@@ -27,8 +27,10 @@ def read_evidence(run: RunFolder) -> Evidence:
         RunError: Nothing has been trained, or a file is damaged.
     """
     require(run.stage("train"), stage="train", run=run)
-    steps = read_step_log(run.steps)
-    evals = tuple({one.step: one for one in read_evals(run.evals)}.values())
+    broken: dict[Path, list[int]] = {run.steps: [], run.evals: []}
+    steps = read_step_log(run.steps, broken[run.steps])
+    evals = tuple({one.step: one for one in read_evals(run.evals, broken[run.evals])}.values())
+    problems = tuple(_passed_over(path, lines) for path, lines in broken.items() if lines)
     failure = _maybe(run.train_failure)
     if failure is not None and (~steps.loss_not_finite & (steps.step >= failure["step"])).any():
         failure = None  # a resumed training went past it
@@ -37,7 +39,8 @@ def read_evidence(run: RunFolder) -> Evidence:
             explain(
                 "there is nothing to diagnose yet: no step and no evaluation",
                 where=str(run.stage("train")),
-                why="training has not come to its first evaluation, or was stopped before it",
+                why="; ".join(problems)
+                or "training has not come to its first evaluation, or was stopped before it",
                 fix=f"wait for it, or: lorascope train {run.path} --resume",
             )
         )
@@ -62,7 +65,13 @@ def read_evidence(run: RunFolder) -> Evidence:
         answers=read_answers(run, measured=rescored is not None),
         config=read_json(run.config),
         adapters=_adapters(run, steps, evals, summary),
+        problems=problems,
     )
+
+
+def _passed_over(path: Path, lines: Sequence[int]) -> str:
+    first = f"line {lines[0]:,}" if len(lines) == 1 else f"{len(lines):,} lines, the first is {lines[0]:,},"
+    return f"train/{path.name} is damaged: {first} cannot be read and was passed over"
 
 
 def read_identity(run: RunFolder, validation_ids: Sequence[str]) -> Identity:

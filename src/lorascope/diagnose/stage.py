@@ -159,21 +159,16 @@ def diagnose_path(path: Path, columns: Mapping[str, str] | None = None) -> dict[
         path: Of a run folder or a log.
         columns: As in `open_log`; of no use for a run.
     """
-    if _is_ours(path):
+    if is_run(path):
         return diagnose_run(open_run(path))
     return diagnose_log(open_log(path, columns), str(path))
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether to open a path as a run; a missing one too, whose message names the nearest."""
-    return is_run(path) or not path.exists()
 
 
 def diagnose_beside(paths: Sequence[Path], columns: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Put several trainings beside each other, see `beside`; nothing is written."""
     sides = []
     for path in paths:
-        if _is_ours(path):
+        if is_run(path):
             run = open_run(path)
             evidence = read_evidence(run)
             identity = read_identity(run, evidence.validation_ids)
@@ -221,7 +216,8 @@ def diagnose(evidence: Evidence) -> dict[str, Any]:
     Returns:
         "verdict" with "verdict_reason"; "health", see `health`; "findings", the most important first;
         "rules_not_run" with their reasons; "step_to_ship"; "missing": what a verdict would need;
-        "visible_rise": the smallest that would have been seen; and how far the run has got.
+        "visible_rise": the smallest that would have been seen; "problems": what was noteworthy about
+        reading; and how far the run has got.
     """
     findings, not_run = apply_rules(evidence)
     missing = what_is_missing(evidence)
@@ -244,6 +240,7 @@ def diagnose(evidence: Evidence) -> dict[str, Any]:
         "rules_not_run": [{"rule": one.rule, "reason": one.reason} for one in not_run],
         "missing": missing,
         "visible_rise": (visible_rise if evidence.log is None else logged_visible_rise)(evidence),
+        "problems": list(evidence.problems if evidence.log is None else evidence.log.problems),
         "step_to_ship": (step_to_ship if evidence.log is None else logged_step_to_ship)(evidence),
     }
 

@@ -114,32 +114,48 @@ def _ends_a_line(file: BinaryIO) -> bool:
     return file.read(1) == b"\n"
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Read a JSON Lines log; a torn last line, as a kill leaves it, is passed over."""
+def read_lines(path: Path, broken: list[int] | None = None) -> Iterator[dict[str, Any]]:
+    """Read a JSON Lines log; lines that are none are passed over.
+
+    Args:
+        path: It may be missing or still be written.
+        broken: Takes the numbers of the lines that were passed over, but for blank ones and for a torn last
+            line, which a kill leaves and which a line that is being written looks like.
+    """
     if not path.is_file():
         return
     with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
+        for number, line in enumerate(file, start=1):
             try:
                 value = json.loads(line)
             except ValueError:
-                continue
+                value = None
             if isinstance(value, dict):
                 yield value
+            elif broken is not None and line.strip() and line.endswith("\n"):
+                broken.append(number)
 
 
-def read_steps(path: Path) -> list[StepRecord]:
+def read_steps(path: Path, broken: list[int] | None = None) -> list[StepRecord]:
     """Read train/steps.jsonl.
+
+    Args:
+        path: As of `read_lines`.
+        broken: As of `read_lines`.
 
     Raises:
         RunError: A line is no step of ours.
     """
     with _foreign_lines(path):
-        return [StepRecord(**line) for line in read_lines(path)]
+        return [StepRecord(**line) for line in read_lines(path, broken)]
 
 
-def read_evals(path: Path) -> list[EvalRecord]:
+def read_evals(path: Path, broken: list[int] | None = None) -> list[EvalRecord]:
     """Read train/evals.jsonl.
+
+    Args:
+        path: As of `read_lines`.
+        broken: As of `read_lines`.
 
     Raises:
         RunError: A line is no evaluation of ours.
@@ -147,7 +163,7 @@ def read_evals(path: Path) -> list[EvalRecord]:
     with _foreign_lines(path):
         return [
             EvalRecord(**{**line, "probe": _score(line["probe"]), "validation": _score(line["validation"])})
-            for line in read_lines(path)
+            for line in read_lines(path, broken)
         ]
 
 

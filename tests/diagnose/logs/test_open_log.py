@@ -1,6 +1,7 @@
 """Telling what a path holds, and saying so when it holds nothing."""
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,16 @@ def test_what_is_no_log_is_refused_and_never_crashes(tmp_path: Path, data: bytes
     with pytest.raises(RunError) as caught:
         open_log(tmp_path / "x")
     assert set(parts(caught.value.message)) == {"problem", "where", "why", "fix"}
+
+
+def test_every_step_of_our_callback_is_read_before_the_means_of_the_trainer(tmp_path: Path) -> None:
+    state = {"global_step": 5, "max_steps": 10, "log_history": [{"step": 5, "loss": 2.0}]}
+    (tmp_path / "checkpoint-5").mkdir()
+    (tmp_path / "checkpoint-5" / "trainer_state.json").write_text(json.dumps(state))
+    (tmp_path / "lorascope.jsonl").touch()  # nothing in it yet: the Trainer's own is all there is
+    assert open_log(tmp_path).train.step.tolist() == [5]
+    lines = [{"step": step, "loss": float("nan") if step == 3 else 2.5} for step in range(1, 8)]
+    (tmp_path / "lorascope.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = open_log(tmp_path)
+    assert run.train.step.tolist() == [1, 2, 3, 4, 5, 6, 7] and run.train.loss_not_finite[2]
+    assert run.problems[0].startswith("checkpoint-5/trainer_state.json was passed over for lorascope.jsonl")

@@ -72,14 +72,15 @@ def not_a_log(path: Path, lines: Iterable[str]) -> RunError:
 
 def missing(path: Path) -> RunError:
     """The error for a path that is not there, with the nearest that is."""
-    parent = path.parent
-    beside = [one.name for one in parent.iterdir()] if parent.is_dir() else []
+    there = next(one for one in (*path.absolute().parents, Path("/")) if one.is_dir())
+    beside = [one.name for one in there.iterdir() if not one.name.startswith(".")]
+    wanted = path.absolute().relative_to(there).parts[0]
     return RunError(
         explain(
-            f'there is no "{path.name}"',
-            where=str(path),
-            why="a run folder or the log of another trainer is needed",
-            fix=nearest(path.name, beside),
+            f'there is no "{path}"',
+            where=f"{path.absolute()}; the nearest folder that is there: {there}",
+            why=f"a run folder of lorascope is taken, or the log of another trainer: {READ}",
+            fix=nearest(wanted, beside),
         )
     )
 

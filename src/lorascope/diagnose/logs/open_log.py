@@ -29,6 +29,7 @@ _GZIP = b"\x1f\x8b"
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 _LINES_LOOKED_AT = 50
 _DEEPEST = 4
+_OF_OUR_CALLBACK = "lorascope.jsonl"  # of LorascopeCallback, in the Trainer's output folder
 
 
 def open_log(path: str | Path, columns: Mapping[str, str] | None = None) -> LoggedRun:
@@ -56,8 +57,15 @@ def open_log(path: str | Path, columns: Mapping[str, str] | None = None) -> Logg
 
 
 def _open_folder(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
-    """The most telling log of a folder: transformers', LLaMA-Factory's, event files, anything else."""
+    """The most telling log of a folder: our callback's, transformers', LLaMA-Factory's, event files, any."""
     state = trainer_state.newest_state(folder)
+    ours = folder / _OF_OUR_CALLBACK
+    if ours.is_file() and ours.stat().st_size:  # every step, where the Trainer logs means over several
+        run = _open_file(ours, columns)
+        if state is None:
+            return run
+        other = f"{state.relative_to(folder)} was passed over for {ours.name}, which has every step"
+        return replace(run, problems=(other, *run.problems))
     if state is not None:
         return _open_file(state, columns)
     if (folder / trainer_log.FILE).is_file():

@@ -12,13 +12,14 @@ from lorascope.run.records import StepRecord, read_steps
 _COLUMNS = ("step", "epoch", "loss", "target_tokens", "learning_rate", "grad_norm")
 
 
-def read_step_log(path: Path) -> TrainPoints:
+def read_step_log(path: Path, broken: list[int] | None = None) -> TrainPoints:
     """Read a step log; a torn last line, as a kill leaves it, is passed over.
 
     A resumed training may have written a step twice: the later line counts.
 
     Args:
         path: train/steps.jsonl; it may be missing or still be written.
+        broken: Takes the numbers of other lines that were passed over, as of `read_lines`.
 
     Raises:
         RunError: A line is no step of ours.
@@ -28,7 +29,7 @@ def read_step_log(path: Path) -> TrainPoints:
     try:
         return _points(read_columns(path, _COLUMNS))
     except (pa.ArrowInvalid, KeyError):  # a line in the middle is torn, or foreign: read it with care
-        return step_points(read_steps(path))
+        return step_points(read_steps(path, broken))
 
 
 def step_points(records: list[StepRecord]) -> TrainPoints:
