@@ -1,6 +1,19 @@
 """Cells as people and tools write them."""
 
+import json
+from pathlib import Path
+
+import numpy as np
+
+from lorascope.diagnose.logs import LoggedRun, open_log
 from lorascope.diagnose.logs.numbers import has_decimal_commas, rounded_zeros, with_points
+from lorascope.diagnose.stage import diagnose_log
+
+
+def read(tmp_path: Path, text: str) -> LoggedRun:
+    path = tmp_path / "log"
+    path.write_text(text)
+    return open_log(path)
 
 
 def test_a_comma_stands_before_decimals_where_thousands_cannot_explain_it() -> None:
@@ -32,3 +45,32 @@ def test_a_printed_zero_far_below_the_largest_value_may_count_as_zero() -> None:
     assert rounded_zeros(["0.0010", "0.0000"], small_is_zero=True) == [False, False]
     assert rounded_zeros(["0.0009", "0.0000"], small_is_zero=True) == [False, True]
     assert rounded_zeros(["0.0010", "0.0000"], small_is_zero=False) == [False, True]
+
+
+def test_losses_beyond_float32_count_as_not_finite_and_are_told(tmp_path: Path) -> None:
+    # The largest float32 is 3.4e38: 60 of 60 losses are beyond it, and a median of two of them overflows.
+    lines = [{"step": step, "loss": loss} for step, loss in enumerate(np.linspace(1e300, 1e308, 60).tolist())]
+    run = read(tmp_path, "".join(json.dumps(one) + "\n" for one in lines))
+    assert run.train.loss_not_finite.all() and "60 values of" in run.problems[0]
+    assert "the first is 1e+300" in run.problems[0]
+    assert diagnose_log(run, "log")["verdict"] == "non_finite"
+
+
+def test_a_step_of_hundreds_of_digits_counts_as_absent(tmp_path: Path) -> None:
+    # 2^53 is 9.007e15. A point without a step has that of the point before.
+    steps = ["1", "2", "9" * 390, "1e300", "3"]
+    run = read(tmp_path, "".join(f'{{"step": {step}, "loss": 1.5}}\n' for step in steps))
+    assert run.train.step.tolist() == [1, 2, 2, 2, 3] and "2 values of" in run.problems[0]
+    assert diagnose_log(run, "log")["last_step"] == 3
+
+
+def test_a_loss_of_hundreds_of_digits_is_not_finite(tmp_path: Path) -> None:
+    run = read(tmp_path, f'{{"step": 1, "loss": {"9" * 390}}}\n{{"step": 2, "loss": 1.5}}\n')
+    assert run.train.loss_not_finite.tolist() == [True, False] and "beyond what float32" in run.problems[0]
+
+
+def test_planned_steps_that_are_no_count_are_unknown(tmp_path: Path) -> None:
+    for planned in ("1e999", "NaN", "9" * 390, '"many"', "-1"):
+        history = '[{"step": 1, "loss": 1.5}]'
+        run = read(tmp_path, f'{{"max_steps": {planned}, "save_steps": {planned}, "log_history": {history}}}')
+        assert run.facts.max_steps is None and run.facts.save_steps is None

@@ -1,8 +1,12 @@
 """What is written in a cell -> a number: "1,234", "5/100", decimal commas, zeros that rounding made."""
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+LARGEST_COUNT = 2.0**53
+"""Above it not every whole number is a float."""
 
 _OF = re.compile(r"\s*(\d+)\s*/\s*\d+\s*")
 _COMMA = re.compile(r"\s*[-+]?(\d{1,3}(?:\.\d{3})+|\d+),(\d+)(e[-+]?\d+)?\s*%?\s*", re.IGNORECASE)
@@ -13,12 +17,17 @@ _CLEAR_UNITS = 10
 
 
 def as_number(value: Any) -> float | None:
-    """Read one value: a number or text that is one, "nan", "1,234", 5 from "5/100"; None for others."""
+    """Read one value: a number or text that is one, "nan", "1,234", 5 from "5/100"; None for others.
+
+    A whole number that no float holds is the largest that one does.
+    """
     if value is None or isinstance(value, dict | list):
         return None
     try:
         return float(value)
-    except (TypeError, ValueError, OverflowError):
+    except OverflowError:
+        return sys.float_info.max if value > 0 else -sys.float_info.max
+    except (TypeError, ValueError):
         pass
     of = _OF.fullmatch(str(value))
     text = of[1] if of else str(value).strip().rstrip("%").replace(",", "")
@@ -26,6 +35,12 @@ def as_number(value: Any) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def as_count(value: Any) -> int | None:
+    """Read a whole number, rounded down; None for what is none, and beyond 2^53."""
+    number = as_number(value)
+    return int(number) if number is not None and abs(number) <= LARGEST_COUNT else None
 
 
 def has_decimal_commas(values: Iterable[Any], *, likely: bool) -> bool:

@@ -11,7 +11,13 @@ import numpy as np
 from lorascope.diagnose.logs import names
 from lorascope.diagnose.logs.curve import EvalPoints, Facts, LoggedRun, TrainPoints
 from lorascope.diagnose.logs.faults import no_loss
-from lorascope.diagnose.logs.numbers import as_number, has_decimal_commas, rounded_zeros, with_points
+from lorascope.diagnose.logs.numbers import (
+    LARGEST_COUNT,
+    as_number,
+    has_decimal_commas,
+    rounded_zeros,
+    with_points,
+)
 from lorascope.diagnose.logs.order import is_shuffled, restarts_of
 
 Entry = Mapping[str, Any]
@@ -20,6 +26,7 @@ _ROUNDING = -1e-3
 _NEGATIVE = 0.01
 _ORDINARY = 0.05  # nats
 _ORDINARY_AFTER = 3
+_LARGEST = float(np.finfo(np.float32).max)
 _MOST_EPOCH = 1000  # whole numbers beyond it, in leaps, are steps that somebody called epochs
 
 
@@ -52,8 +59,9 @@ class Columns:
         raw = [entry.get(name) for entry in self.entries]
         present = np.array([value is not None for value in raw], dtype=bool)
         try:
-            return np.array(raw, dtype=np.float64), present  # takes None for NaN, "nan" and "1.5" for numbers
-        except (TypeError, ValueError):
+            values = np.array(raw, dtype=np.float64)  # takes None for NaN, "nan" and "1.5" for numbers
+            return self._bounded(name, values, present, is_count=is_count)
+        except (TypeError, ValueError, OverflowError):
             pass
         if has_decimal_commas(raw, likely=self.decimal_commas and not is_count):
             comma = next(value for value in raw if isinstance(value, str) and "," in value)
@@ -73,7 +81,21 @@ class Columns:
                 f"{str(strange[0])[:40]!r}"
             )
         present = np.array([number is not None for number in numbers], dtype=bool)
-        return np.array(numbers, dtype=np.float64), present
+        return self._bounded(name, np.array(numbers, dtype=np.float64), present, is_count=is_count)
+
+    def _bounded(
+        self, name: str, values: np.ndarray, present: np.ndarray, *, is_count: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers that no training has: a count beyond 2^53 as absent, others beyond float32 as infinite."""
+        beyond = np.abs(values) > (LARGEST_COUNT if is_count else _LARGEST)
+        if not is_count:
+            beyond &= np.isfinite(values)
+        if beyond.any():
+            num, first = int(beyond.sum()), float(values[int(np.argmax(beyond))])
+            what = "2^53 and count as absent" if is_count else "what float32 holds and count as not finite"
+            self.problems.append(f'{num:,} values of "{name}" are beyond {what}; the first is {first:.3g}')
+            values = np.where(beyond, np.nan if is_count else np.copysign(np.inf, values), values)
+        return values, present & ~beyond if is_count else present
 
     def read_small(self, name: str | None, *, small_is_zero: bool) -> tuple[np.ndarray, np.ndarray]:
         """Read a column of small numbers, in which a printed "0.0000" is unknown rather than 0.
@@ -277,6 +299,7 @@ def _steps(
     """Step and epoch of every entry, and whether the step is a row number for want of another."""
     step, has_step = table.read(columns.get("step"), is_count=True)
     epoch, _ = table.read(columns.get("epoch"))
+    epoch = np.where(np.isfinite(epoch), epoch, np.nan)
     if not (has_step & is_point).any():
         if _epochs_are_steps(epoch[is_point]):
             table.problems.append(

@@ -10,7 +10,7 @@ from lorascope.diagnose.logs.curve import Facts, LoggedRun
 from lorascope.diagnose.logs.event_file import Value, values_of
 from lorascope.diagnose.logs.faults import unreadable
 from lorascope.diagnose.logs.names import EVAL_WORDS
-from lorascope.diagnose.logs.numbers import as_number
+from lorascope.diagnose.logs.numbers import as_count, as_number
 from lorascope.diagnose.logs.points import logged_run
 
 FORM = "TensorBoard event file"
@@ -124,8 +124,8 @@ def _facts(arguments: str) -> Facts:
         return Facts()
 
     def count(name: str) -> int | None:
-        value = as_number(told.get(name))
-        return int(value) if value is not None and value >= 1 else None
+        value = as_count(told.get(name))
+        return value if value is not None and value >= 1 else None
 
     logs, saves = told.get("logging_strategy") == "steps", told.get("save_strategy") == "steps"
     evaluates = "steps" in (told.get("eval_strategy"), told.get("evaluation_strategy"))
