@@ -12,7 +12,10 @@ _OF = re.compile(r"\s*(\d+)\s*/\s*\d+\s*")
 _COMMA = re.compile(r"\s*[-+]?(\d{1,3}(?:\.\d{3})+|\d+),(\d+)(e[-+]?\d+)?\s*%?\s*", re.IGNORECASE)
 _THOUSANDS = re.compile(r"\s*[-+]?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})\s*")
 _PRINTED_ZERO = re.compile(r"\s*[-+]?0\.(0{2,})\s*")  # Python itself writes an exact zero as 0.0
+_THREE_BEHIND = re.compile(r"\s*(\d{1,3}),\d{3}\s*")
+_NO_NUMBER = ("", "nan", "inf", "-inf")
 _GROUP = 3
+_HIGHEST_LOSS = 20  # nats: no vocabulary has e^20 tokens
 _CLEAR_UNITS = 10
 
 
@@ -58,6 +61,39 @@ def has_decimal_commas(values: Iterable[Any], *, likely: bool) -> bool:
         return False
     found = [match for match in map(_COMMA.fullmatch, written) if match]
     return any(likely or len(one[2]) != _GROUP or one[1] == "0" or one[3] for one in found)
+
+
+def are_small_losses(values: Iterable[Any]) -> bool:
+    """Whether losses whose commas all have three digits behind them are decimals all the same.
+
+    "1,951" may be 1951. But a loss that is written without decimals, never falls below 1,000 and never
+    reaches 20,000 is no loss that anybody logs; as decimals the same digits are 1 to 20 nats.
+
+    Args:
+        values: The column of a loss.
+    """
+    told = [
+        str(value) for value in values if value is not None and str(value).strip().lower() not in _NO_NUMBER
+    ]
+    found = [_THREE_BEHIND.fullmatch(value) for value in told]
+    return bool(told) and all(one is not None and int(one[1]) < _HIGHEST_LOSS for one in found)
+
+
+def may_be_decimals(values: Iterable[Any]) -> str | None:
+    """The first value whose comma was taken to stand before thousands and may stand before decimals.
+
+    None where there is no such value, or where another shows that the commas are those of thousands.
+
+    Args:
+        values: A column that has no decimal commas.
+    """
+    commas = [value for value in values if isinstance(value, str) and "," in value]
+    return commas[0].strip() if commas and all(map(_THREE_BEHIND.fullmatch, commas)) else None
+
+
+def in_percent(values: Iterable[Any]) -> str | None:
+    """The first value that is written with a percent sign; None where there is none."""
+    return next((one.strip() for one in values if isinstance(one, str) and one.strip().endswith("%")), None)
 
 
 def with_points(value: Any) -> Any:

@@ -13,8 +13,11 @@ from lorascope.diagnose.logs.curve import EvalPoints, Facts, LoggedRun, TrainPoi
 from lorascope.diagnose.logs.faults import no_loss
 from lorascope.diagnose.logs.numbers import (
     LARGEST_COUNT,
+    are_small_losses,
     as_number,
     has_decimal_commas,
+    in_percent,
+    may_be_decimals,
     rounded_zeros,
     with_points,
 )
@@ -44,12 +47,15 @@ class Columns:
         self.problems = problems
         self.decimal_commas = decimal_commas
 
-    def read(self, name: str | None, *, is_count: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def read(
+        self, name: str | None, *, is_count: bool = False, is_loss: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Read one column.
 
         Args:
             name: As the file has it; None for a column that there is not.
             is_count: It holds whole numbers, so semicolons say nothing about its commas.
+            is_loss: It holds losses, which says something about its commas.
 
         Returns:
             Its values, NaN where there is none, and whether there is one.
@@ -63,12 +69,7 @@ class Columns:
             return self._bounded(name, values, present, is_count=is_count)
         except (TypeError, ValueError, OverflowError):
             pass
-        if has_decimal_commas(raw, likely=self.decimal_commas and not is_count):
-            comma = next(value for value in raw if isinstance(value, str) and "," in value)
-            raw = [with_points(value) for value in raw]
-            self.problems.append(
-                f'decimal commas in column "{name}": {comma.strip()} was read as {with_points(comma).strip()}'
-            )
+        raw = self._with_points(name, raw, likely=self.decimal_commas and not is_count, is_loss=is_loss)
         numbers = [as_number(value) for value in raw]
         strange = [
             value
@@ -82,6 +83,27 @@ class Columns:
             )
         present = np.array([number is not None for number in numbers], dtype=bool)
         return self._bounded(name, np.array(numbers, dtype=np.float64), present, is_count=is_count)
+
+    def _with_points(self, name: str, raw: list[Any], *, likely: bool, is_loss: bool) -> list[Any]:
+        """A column with its decimal commas made points; of a loss, with what signs meant."""
+        if has_decimal_commas(raw, likely=likely or (is_loss and are_small_losses(raw))):
+            comma = next(value for value in raw if isinstance(value, str) and "," in value)
+            raw = [with_points(value) for value in raw]
+            self.problems.append(
+                f'decimal commas in column "{name}": {comma.strip()} was read as {with_points(comma).strip()}'
+            )
+            # Who writes a loss so writes so all over the file, where three digits alone would not tell it.
+            self.decimal_commas |= is_loss
+        elif is_loss and (comma := may_be_decimals(raw)) is not None:
+            self.problems.append(
+                f'commas before three digits in column "{name}": {comma} was read as {comma.replace(",", "")}'
+            )
+        if is_loss and (percent := in_percent(raw)) is not None:
+            self.problems.append(
+                f'"{name}" is written in percent: {percent} was read as {percent.rstrip("% ")}, and a '
+                "likelihood has no percent"
+            )
+        return raw
 
     def _bounded(
         self, name: str, values: np.ndarray, present: np.ndarray, *, is_count: bool
@@ -277,7 +299,7 @@ def _tell_other_losses(
 def _loss(table: Columns, columns: dict[str, str], quantity: str) -> tuple[np.ndarray, np.ndarray]:
     """A loss column, or the logarithm of a perplexity where that is all there is."""
     if quantity in columns:
-        return table.read(columns[quantity])
+        return table.read(columns[quantity], is_loss=True)
     name = columns.get(names.PERPLEXITY[quantity])
     values, present = table.read(name)
     if name is not None:
