@@ -131,3 +131,16 @@ def test_a_wrong_path_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit) as stopped:
         main(["watch", str(tmp_path / "nothing")])
     assert stopped.value.code == 1 and "nothing" in capsys.readouterr().err
+
+
+def test_a_loss_of_preferences_is_watched_without_perplexity(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [{"step": step, "loss": 0.7, "rewards/margins": 0.1} for step in range(1, 21)]
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps(one) + "\n" for one in [*lines, {"step": 20, "eval_loss": 0.6}]))
+    assert not glimpse(log).of_tokens
+    with pytest.raises(SystemExit):
+        main(["watch", str(log), "--once"])
+    shown = capsys.readouterr().out
+    assert "validation 0.600" in shown and "ppl" not in shown

@@ -53,6 +53,7 @@ def test_rewards_and_preferences_are_told_apart() -> None:
 
 def test_more_is_better_only_of_metrics_whose_names_say_so() -> None:
     better = ["accuracy", "mean_token_accuracy", "macro_f1", "rougeLsum", "rouge-1", "bleu-4", "exact_match"]
-    assert all(higher_is_better(name) for name in [*better, "sacrebleu", "top5_acc", "mmlu/acc", "pass@1"])
+    better += ["sacrebleu", "top5_acc", "mmlu/acc", "pass@1", "rewards/accuracies"]
+    assert all(higher_is_better(name) for name in better)
     worse = ["wer", "cer", "perplexity", "entropy", "gen_len", "f1_loss", "accuracy_stderr", "precision"]
-    assert not any(higher_is_better(name) for name in [*worse, "rewards/accuracies", "recall", "emissions"])
+    assert not any(higher_is_better(name) for name in [*worse, "rewards/margins", "recall", "emissions"])

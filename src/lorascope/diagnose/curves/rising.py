@@ -58,7 +58,8 @@ def logged_both_rise(evidence: Evidence) -> Outcome:
             "noise": curve.noise,
             "training_change": trained,
             "training_above_best": math.exp(climb.height) - 1,
-            "sentence": f"Evaluation {in_words(low)} at {word} {since:,}, {in_words(high)} at {word} "
+            "sentence": f"Evaluation {in_words(evidence, low)} at {word} {since:,}, "
+            f"{in_words(evidence, high)} at {word} "
             f"{int(curve.step_E[last]):,}; over the same {word}s the training loss moved by {trained:+.0%}, "
             f"and its end lies {math.exp(climb.height) - 1:.0%} above its best stretch.",
         },

@@ -153,7 +153,8 @@ class LoggedRun:
             from a checkpoint, or the file holds several runs.
         is_rl: Rewards are logged: the loss of such a training is no likelihood, and 0 is an ordinary value.
         is_negative: Losses below 0 are logged: no likelihood of tokens is.
-        is_preference: Chosen and rejected answers are logged: the loss starts at ln 2, not at a likelihood.
+        is_preference: Chosen and rejected answers are logged: the loss starts at ln 2, not at a likelihood
+            of tokens.
         problems: Everything noteworthy about the reading, a sentence each.
     """
 

@@ -150,6 +150,8 @@ def higher_is_better(metric: str) -> bool:
         metric: As `eval_metric` returns it.
     """
     words = re.split(r"[^a-z0-9]+", metric.lower())
+    if words[-1] == "accuracies":  # "rewards/accuracies" of TRL: how often the chosen answer has more reward
+        return True
     return any(_MORE_IS_BETTER.fullmatch(word) for word in words) and not _NO_SCORE.intersection(words)
 
 
