@@ -202,3 +202,21 @@ def test_accuracies_of_rewards_are_a_task_metric() -> None:
     )
     found = {one["rule"]: one for one in diagnose(log)["findings"]}
     assert found["metric_disagrees"]["evidence"]["metric"] == "rewards/accuracies"
+
+
+def test_a_training_on_rewards_is_sent_to_its_reward_curve() -> None:
+    report = diagnose(made_log(np.full(STEPS, 1e-5), more={"reward": 0.5, "rewards/format_reward": 1.0}))
+    found = report["findings"][0]
+    assert report["verdict"] == found["rule"] == "not_enough_evidence" and not report["missing"]
+    assert 'look at the curve of "reward", "rewards/format_reward"' in found["action"]
+    assert "choose by reward" in report["step_to_ship"]["why"]
+    assert {one["reason"] for one in report["rules_not_run"] if one["rule"] == "diverging"} == {
+        "rewards are logged: the loss of such a training is no likelihood"
+    }
+
+
+def test_negative_losses_are_not_counted_as_no_losses() -> None:
+    report = diagnose(made_log(-FALLING, every([-1.0, -1.5, -1.8, -1.9])))
+    assert report["missing"] == [] and "0 training" not in str(report)
+    assert "0 evaluations" not in str(report) and "--column loss=NAME" in report["findings"][0]["action"]
+    assert report["findings"][0]["title"] == "the loss is no likelihood, so its height is not judged"

@@ -102,6 +102,9 @@ def logged_climb(evidence: Evidence) -> Outcome:
         Ours. Examples ordered by length or difficulty do the same, hence a warning and no more: "shown" is
         false.
     """
+    refused = need_likelihood(RULE, evidence)
+    if refused is not None:
+        return refused
     if len(evidence.losses) < _CLIMB_POINTS:
         reason = f"{len(evidence.losses)} training losses are logged, {_CLIMB_POINTS} are needed"
         return NotRun(rule=RULE, reason=reason)
@@ -112,8 +115,7 @@ def logged_climb(evidence: Evidence) -> Outcome:
         return None
     climb = stretch_climb(evidence)
     high = climb.height > math.log1p(_CLIMB) and climb.deviations > _CLIMB_DEVIATIONS
-    refused = need_likelihood(RULE, evidence) is not None
-    if not high or refused or not _steady(climb) or isinstance(divergence(evidence), Finding):
+    if not high or not _steady(climb) or isinstance(divergence(evidence), Finding):
         return None
     share, step = math.exp(climb.height) - 1, int(climb.step)
     return diverging_finding(

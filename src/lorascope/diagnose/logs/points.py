@@ -185,8 +185,8 @@ def logged_run(
         metric_names["train_loss"] = probe
         metrics["train_loss"] = table.read(probe)
     step, epoch, step_is_row = _steps(table, columns, has_loss | is_eval)
-    is_rl = any(
-        entry.get(name) is not None for name in counts if names.logs_rewards(name) for entry in entries
+    rewards = tuple(
+        name for name in names.rewards_in(counts) if any(entry.get(name) is not None for entry in entries)
     )
     train = _train_points(table, columns, step, epoch, loss, has_loss)
     evals = EvalPoints(
@@ -196,10 +196,10 @@ def logged_run(
         loss_not_finite=(has_eval & ~np.isfinite(eval_loss))[is_eval],
         metrics={metric: values[is_eval] for metric, (values, _) in metrics.items()},
     )
-    is_negative = not is_rl and _is_negative(np.concatenate([train.loss, evals.loss]), table.problems)
+    is_negative = not rewards and _is_negative(np.concatenate([train.loss, evals.loss]), table.problems)
     train, evals = _sorted(train, evals, table.problems)
     evals = evals.joined()
-    if not is_rl and _opens_with_nothing(train):
+    if not rewards and _opens_with_nothing(train):
         table.problems.append("the first loss is logged as 0, before any was measured: it is left out")
         train = train.where(np.arange(1, len(train)))
     return LoggedRun(
@@ -211,7 +211,7 @@ def logged_run(
         facts=facts or Facts(),
         step_is_row=step_is_row,
         restarts=restarts_of(train.step, table.problems),
-        is_rl=is_rl,
+        rewards=rewards,
         is_negative=is_negative,
         is_preference=any(names.logs_preferences(name) for name in counts),
         problems=tuple(table.problems),
