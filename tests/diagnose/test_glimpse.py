@@ -253,3 +253,16 @@ def test_a_damaged_line_of_a_run_is_told_and_a_torn_last_one_is_not(
     run.steps.write_text("garbage\n" + run.steps.read_text() + "\n")
     shown_lines = screen_lines(glimpse(run.path), 120, 40, colour=False)
     assert any("train/steps.jsonl is damaged: 2 lines, the first is 1," in line for line in shown_lines)
+
+
+def test_a_loss_of_preferences_is_watched_without_perplexity(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [{"step": step, "loss": 0.7, "rewards/margins": 0.1} for step in range(1, 21)]
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps(one) + "\n" for one in [*lines, {"step": 20, "eval_loss": 0.6}]))
+    assert not glimpse(log).of_tokens
+    with pytest.raises(SystemExit):
+        main(["watch", str(log), "--once"])
+    shown = capsys.readouterr().out
+    assert "validation 0.600" in shown and "ppl" not in shown

@@ -111,7 +111,10 @@ def lines_of(report: dict[str, Any], run: str) -> list[str]:
             by_reason.setdefault(one["reason"], []).append(one["rule"])
         for reason, rules in by_reason.items():
             lines += textwrap.wrap(
-                f"{', '.join(rules)}: {reason}", width, initial_indent="  ", subsequent_indent="    "
+                f"{', '.join(dict.fromkeys(rules))}: {reason}",
+                width,
+                initial_indent="  ",
+                subsequent_indent="    ",
             )
     if report["visible_rise"] is not None:
         told = f"smallest rise to be seen: {report['visible_rise']['sentence']}"

@@ -250,24 +250,27 @@ def _verdict(seen: "Glimpse") -> str:
 
 
 def _table(seen: "Glimpse", width: int) -> list[str]:
-    from lorascope.cli.display import loss_and_perplexity
-
     if not seen.moments:
         return []
     rows: list[tuple[str, str, str]] = [("step", _trained_on(seen), "validation")]
     for one in seen.moments[-_ROWS_SHOWN:]:
         cells = [
-            "-" if loss is None else loss_and_perplexity(loss) if width >= 60 else f"{loss:.3f}"
+            "-" if loss is None else _loss(seen, loss) if width >= 60 else f"{loss:.3f}"
             for loss in (one.probe, one.validation)
         ]
         rows.append((f"{one.step:,}", cells[0], cells[1]))
     return ["", *(f"{step:>9}  {probe:<22}  {validation}".rstrip() for step, probe, validation in rows)]
 
 
-def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
-    """One line for each evaluation that was not seen before, and one where the verdict changed."""
+def _loss(seen: "Glimpse", loss: float) -> str:
+    """A loss, with its perplexity where it is one of tokens."""
     from lorascope.cli.display import loss_and_perplexity
 
+    return loss_and_perplexity(loss) if seen.of_tokens else f"{loss:.3f}"
+
+
+def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
+    """One line for each evaluation that was not seen before, and one where the verdict changed."""
     if before is None and seen.state == "waiting":
         typer.echo(_headline(seen))
     for note in seen.problems:
@@ -278,7 +281,7 @@ def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
         if one.step in known:
             continue
         told = [
-            f"{name} {loss_and_perplexity(loss)}"
+            f"{name} {_loss(seen, loss)}"
             for name, loss in ((_trained_on(seen), one.probe), ("validation", one.validation))
             if loss is not None
         ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lorascope.diagnose.curves.logged import HIGHEST_NATS, logged_curve
+from lorascope.diagnose.curves.logged import is_of_tokens, logged_curve
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.steps.local import medians_of_neighbours
 from lorascope.metrics.likelihood import perplexity
@@ -82,7 +82,7 @@ def _row(side: Side) -> Json:
         "best_step": best_step,
         "best_loss": best,
         "last_loss": last,
-        "perplexity": perplexity(last) if last is not None and last < HIGHEST_NATS else None,
+        "perplexity": perplexity(last) if last is not None and is_of_tokens(evidence, last) else None,
         "bits_per_byte": _bits_per_byte(side),
         "learning_rate": evidence.learning_rate,
         "num_evaluations": report["num_evaluations"],

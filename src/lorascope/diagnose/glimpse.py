@@ -61,6 +61,7 @@ class Glimpse:
         usual_tokens_per_s: Median over all steps before.
         seconds_left: Of training, evaluations included at their share so far; None where nobody trains.
         of_run: Whether it is a run of ours, whose train probe is scored as validation is.
+        of_tokens: Whether its losses are those of tokens, so that their perplexity means something.
         moments: Every evaluation.
         train: Step and loss of the training points, neighbours joined where there are many, [points, 2].
         problems: What was noteworthy about reading a run of ours.
@@ -80,6 +81,7 @@ class Glimpse:
     usual_tokens_per_s: float | None = None
     seconds_left: float | None = None
     of_run: bool = True
+    of_tokens: bool = True
     moments: tuple[Moment, ...] = ()
     train: np.ndarray
     problems: tuple[str, ...] = ()
@@ -176,7 +178,7 @@ def _of_log(path: Path, columns: Mapping[str, str] | None) -> Glimpse:
 
 
 def _told(evidence: Evidence, moments: tuple[Moment, ...], num_steps: int | None, **speed: Any) -> Glimpse:
-    report = diagnose(evidence)
+    report, log = diagnose(evidence), evidence.log
     steps = evidence.steps
     known = np.flatnonzero(np.isfinite(steps.loss))
     epochs = steps.epoch[np.isfinite(steps.epoch)]
@@ -190,7 +192,8 @@ def _told(evidence: Evidence, moments: tuple[Moment, ...], num_steps: int | None
         verdict=report["verdict"],
         reason=report["verdict_reason"],
         health=report["health"]["score"],
-        of_run=evidence.log is None,
+        of_run=log is None,
+        of_tokens=log is None or not (log.is_preference or log.is_rl or log.is_negative),
         moments=moments,
         problems=evidence.problems,
         train=medians_of_neighbours(steps.step[known], steps.loss[known], _MOST_POINTS),

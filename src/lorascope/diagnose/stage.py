@@ -50,7 +50,13 @@ from lorascope.diagnose.steps.no_effect import no_effect
 from lorascope.diagnose.steps.non_finite import non_finite
 from lorascope.diagnose.steps.spikes import spikes, unstable
 from lorascope.diagnose.steps.staircase import staircase
-from lorascope.diagnose.verdict import by_importance, give_verdict, missing_finding, what_is_missing
+from lorascope.diagnose.verdict import (
+    by_importance,
+    give_verdict,
+    missing_finding,
+    no_likelihood_finding,
+    what_is_missing,
+)
 from lorascope.run.commit import committed_folder, sha256_of, write_json
 from lorascope.run.folder import RunFolder, is_run, open_run
 from lorascope.run.provenance import StageClock, StageInputs, record_stage
@@ -224,6 +230,9 @@ def diagnose(evidence: Evidence) -> dict[str, Any]:
     verdict, reason = give_verdict(evidence, findings)
     if missing:
         findings.append(missing_finding(evidence, missing))
+    unjudged = no_likelihood_finding(evidence)
+    if unjudged is not None:
+        findings.append(unjudged)
     validation = evidence.validation
     return {
         "schema": 1,

@@ -159,8 +159,8 @@ def what_is_missing(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _missing_in_log(evidence: Evidence) -> list[dict[str, Any]]:
-    if evidence.log is not None and evidence.log.is_rl:
-        return []
+    if evidence.log is not None and (evidence.log.is_rl or evidence.log.is_negative):
+        return []  # more points of it would tell no more
     curve = logged_curve(evidence)
     missing: list[dict[str, Any]] = []
     if len(evidence.losses) < MIN_POINTS:
@@ -192,6 +192,41 @@ def missing_finding(evidence: Evidence, missing: Sequence[dict[str, Any]]) -> Fi
         else "certain: counted",
         action=missing[0]["how"],
         would_change=f"{missing[0]['need']} {missing[0]['what']} or more",
+    )
+
+
+_REWARDS_SHOWN = 3
+
+
+def no_likelihood_finding(evidence: Evidence) -> Finding | None:
+    """The finding that a loss is no likelihood, with what to look at in its place; None where it is one."""
+    log = evidence.log
+    if log is None or not (log.is_rl or log.is_negative):
+        return None
+    shown = ", ".join(f'"{one}"' for one in log.rewards[:_REWARDS_SHOWN])
+    more = f" and {len(log.rewards) - _REWARDS_SHOWN} more" if len(log.rewards) > _REWARDS_SHOWN else ""
+    if log.is_rl:
+        why = (
+            f"Rewards are logged: {shown}{more}. The loss of such a training hovers around 0 while it learns"
+        )
+        action = (
+            f"look at the curve of {shown}{more}: it must rise, and the rewards of held-out prompts with it; "
+            "then read answers, because a reward can be earned without what it was meant for"
+        )
+    else:
+        why = "Losses of tokens are never below 0, so this one holds other terms, or is a reward"
+        action = (
+            "log the negative log-likelihood of the tokens beside it and name it with --column loss=NAME, or "
+            "look at what the trainer adds to its loss"
+        )
+    return Finding(
+        rule="not_enough_evidence",
+        severity="info",
+        title="the loss is no likelihood, so its height is not judged",
+        evidence={"rewards": list(log.rewards), "num_points": log.num_points, "sentence": f"{why}."},
+        how_sure="certain for a loss of this kind; whether the training is good, its loss does not say",
+        action=action,
+        would_change="a log with the likelihood of the tokens",
     )
 
 

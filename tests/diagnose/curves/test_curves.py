@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lorascope.diagnose.beside import Side, beside
 from lorascope.diagnose.curves.logged import successive_noise
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.logs.curve import Facts
@@ -176,3 +177,46 @@ def test_a_curve_without_noise_of_its_own_is_still_asked_for_one_percent() -> No
     told = diagnose(made_log(FALLING, every(np.linspace(1.5, 1.0, 10))))["visible_rise"]
     assert told["share"] == pytest.approx(np.expm1(0.01), rel=0.05)
     assert diagnose(made_log(FALLING, every([1.5, 1.4])))["visible_rise"] is None
+
+
+def test_a_loss_of_preferences_has_no_perplexity_and_is_not_measured_by_that_of_tokens() -> None:
+    # The same curve twice: once as nats per token, once with the rewards that DPO logs.
+    evals = every([0.69, 0.62, 0.55, 0.50, 0.46, 0.43])
+    tokens, pairs = (made_log(FALLING, evals, more=more) for more in (None, {"rewards/margins": 0.1}))
+    told = {name: str(diagnose(one)["findings"]) for name, one in (("tokens", tokens), ("pairs", pairs))}
+    assert "like choosing among" in told["tokens"] and "lorascope eval" in told["tokens"]
+    assert "like choosing among" not in told["pairs"] and "lorascope eval" not in told["pairs"]
+    assert "rewards/accuracies" in told["pairs"]
+    rows = beside(
+        [Side(name=one, evidence=log, report=diagnose(log)) for one, log in (("a", tokens), ("b", pairs))]
+    )
+    assert rows["runs"][0]["perplexity"] is not None and rows["runs"][1]["perplexity"] is None
+
+
+def test_accuracies_of_rewards_are_a_task_metric() -> None:
+    # The loss turns after step 80 of 200 and the accuracy goes on improving.
+    evals = every([0.69, 0.60, 0.50, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75])
+    accuracies = {step: 0.5 + index / 25 for index, step in enumerate(evals)}
+    log = made_log(
+        FALLING, evals, metrics={"eval_rewards/accuracies": accuracies}, more={"rewards/margins": 0.1}
+    )
+    found = {one["rule"]: one for one in diagnose(log)["findings"]}
+    assert found["metric_disagrees"]["evidence"]["metric"] == "rewards/accuracies"
+
+
+def test_a_training_on_rewards_is_sent_to_its_reward_curve() -> None:
+    report = diagnose(made_log(np.full(STEPS, 1e-5), more={"reward": 0.5, "rewards/format_reward": 1.0}))
+    found = report["findings"][0]
+    assert report["verdict"] == found["rule"] == "not_enough_evidence" and not report["missing"]
+    assert 'look at the curve of "reward", "rewards/format_reward"' in found["action"]
+    assert "choose by reward" in report["step_to_ship"]["why"]
+    assert {one["reason"] for one in report["rules_not_run"] if one["rule"] == "diverging"} == {
+        "rewards are logged: the loss of such a training is no likelihood"
+    }
+
+
+def test_negative_losses_are_not_counted_as_no_losses() -> None:
+    report = diagnose(made_log(-FALLING, every([-1.0, -1.5, -1.8, -1.9])))
+    assert report["missing"] == [] and "0 training" not in str(report)
+    assert "0 evaluations" not in str(report) and "--column loss=NAME" in report["findings"][0]["action"]
+    assert report["findings"][0]["title"] == "the loss is no likelihood, so its height is not judged"

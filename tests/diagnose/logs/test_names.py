@@ -9,6 +9,7 @@ from lorascope.diagnose.logs.names import (
     logs_preferences,
     logs_rewards,
     plain,
+    rewards_in,
 )
 
 
@@ -53,6 +54,14 @@ def test_rewards_and_preferences_are_told_apart() -> None:
 
 def test_more_is_better_only_of_metrics_whose_names_say_so() -> None:
     better = ["accuracy", "mean_token_accuracy", "macro_f1", "rougeLsum", "rouge-1", "bleu-4", "exact_match"]
-    assert all(higher_is_better(name) for name in [*better, "sacrebleu", "top5_acc", "mmlu/acc", "pass@1"])
+    better += ["sacrebleu", "top5_acc", "mmlu/acc", "pass@1", "rewards/accuracies"]
+    assert all(higher_is_better(name) for name in better)
     worse = ["wer", "cer", "perplexity", "entropy", "gen_len", "f1_loss", "accuracy_stderr", "precision"]
-    assert not any(higher_is_better(name) for name in [*worse, "rewards/accuracies", "recall", "emissions"])
+    assert not any(higher_is_better(name) for name in [*worse, "rewards/margins", "recall", "emissions"])
+
+
+def test_the_reward_itself_comes_before_its_parts_and_not_its_spread() -> None:
+    found = rewards_in(
+        {"frac_reward_zero_std": 9, "rewards/format/mean": 9, "reward_std": 9, "reward": 9, "loss": 9}
+    )
+    assert found == ("reward", "rewards/format/mean") and rewards_in({"reward_std": 9}) == ("reward_std",)

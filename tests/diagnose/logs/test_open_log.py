@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from lorascope.diagnose.logs import open_log
+from lorascope.diagnose.logs import content, open_log
 from lorascope.errors import RunError, parts
 
 LINE = '{"step": 1, "loss": 2.5}\n'
@@ -107,3 +109,36 @@ def test_every_step_of_our_callback_is_read_before_the_means_of_the_trainer(tmp_
     run = open_log(tmp_path)
     assert run.train.step.tolist() == [1, 2, 3, 4, 5, 6, 7] and run.train.loss_not_finite[2]
     assert run.problems[0].startswith("checkpoint-5/trainer_state.json was passed over for lorascope.jsonl")
+
+
+def test_a_pipe_is_read_whole_as_the_file_would_be(tmp_path: Path) -> None:
+    # 3,000 lines of 25 bytes and more exceed the 64 KiB that a pipe holds: it is written while it is read.
+    text = "".join(f'{{"step": {step}, "loss": 2.5}}\n' for step in range(1, 3001))
+    pipe = tmp_path / "log.jsonl"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=[text], daemon=True)
+    writer.start()
+    run = open_log(pipe)
+    writer.join()
+    assert run.format == "JSONL" and run.train.step.tolist() == list(range(1, 3001)) and run.problems == ()
+
+
+def test_an_event_file_comes_through_a_pipe_too(tmp_path: Path) -> None:
+    pipe = tmp_path / "events"
+    os.mkfifo(pipe)
+    data = (Path(__file__).parent / "written" / "events.out.tfevents.1795316154.writer").read_bytes()
+    writer = threading.Thread(target=pipe.write_bytes, args=[data], daemon=True)
+    writer.start()
+    assert open_log(pipe).train.loss[:2].tolist() == [2.5, 1.25]  # as its writer was told
+    writer.join()
+
+
+def test_a_pipe_without_a_writer_and_a_device_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "_FIRST_WAIT_S", 0.1)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RunError, match="nothing came out of the pipe"):
+        open_log(tmp_path / "pipe")
+    with pytest.raises(RunError, match="neither a file nor a pipe"):
+        open_log("/dev/zero")

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_evaluations_that_are_not_finite_are_told() -> None:
 
 def test_a_run_of_zeros_to_the_end_after_ordinary_losses_is_proof_at_any_length_from_three_on() -> None:
     # 3 of 100 and 40 of 100, where half of the points used to be asked for; two may be the logger's accident.
-    for num, severity in ((2, None), (3, "critical"), (40, "critical")):
+    for num, severity in ((2, "info"), (3, "critical"), (40, "critical")):
         losses = np.full(100, 1.25)
         losses[-num:] = 0.0
         found = non_finite(made_log(losses, grad_norm=1.0))
@@ -80,11 +81,24 @@ def test_zeros_beside_a_gradient_of_nothing_point_to_the_labels_also_at_the_end(
 
 def test_single_zeros_among_large_losses_are_a_warning_from_three_on() -> None:
     losses = np.full(60, 9.5)
-    losses[[20, 30]] = 0.0
-    assert non_finite(made_log(losses)) is None
-    losses[40] = 0.0
+    losses[20] = 0.0  # of step 21
+    found = non_finite(made_log(losses))
+    assert isinstance(found, Finding) and found.severity == "info"
+    assert found.title == "1 of 60 losses is exactly 0, at step 21"
+    losses[[30, 40]] = 0.0
     found = non_finite(made_log(losses))
     assert isinstance(found, Finding) and found.severity == "warn" and found.evidence["num_zero"] == 3
+
+
+def test_zeros_without_a_logged_gradient_say_that_it_is_not_logged() -> None:
+    losses = np.full(60, 2.0)
+    losses[40:] = 0.0
+    logged = made_log(losses, grad_norm=1.0)
+    silent = replace(logged, steps=replace(logged.steps, grad_norm=np.full(60, NAN)))
+    beside, without = non_finite(logged), non_finite(silent)
+    assert isinstance(without, Finding) and isinstance(beside, Finding)
+    assert "beside 0 of them the gradient norm is not finite" in beside.evidence["sentence"]
+    assert "no gradient norm is logged" in without.evidence["sentence"]
 
 
 def test_zeros_that_the_curve_comes_down_to_are_rounding() -> None:

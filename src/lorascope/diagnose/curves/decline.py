@@ -1,6 +1,6 @@
 """An evaluation loss that has fallen, as logged."""
 
-from lorascope.diagnose.curves.logged import in_words, need_curve
+from lorascope.diagnose.curves.logged import in_words, measure, need_curve
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 
@@ -41,11 +41,12 @@ def logged_decline(evidence: Evidence) -> Outcome:
             "last_loss": after,
             "noise": curve.noise,
             "num_evaluations": len(curve),
-            "sentence": f"Evaluation {in_words(before)} -> {in_words(after)} over {len(curve)} evaluations.",
+            "sentence": f"Evaluation {in_words(evidence, before)} -> {in_words(evidence, after)} "
+            f"over {len(curve)} evaluations.",
         },
         how_sure=f"a noise of {curve.noise:.1%} between neighbours; from the curve alone, and rows that are "
         "in both "
         "splits would do the same",
-        action="measure it exactly: lorascope eval --base MODEL --adapter ADAPTER --data VALIDATION",
+        action=measure("measure it exactly", evidence),
         would_change="rows that are in both splits, which would make the fall mean less",
     )

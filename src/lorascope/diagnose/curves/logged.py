@@ -153,6 +153,29 @@ def train_change(evidence: Evidence, curve: LoggedCurve, start: int, end: int) -
     return after / before - 1 if before and after is not None else None
 
 
-def in_words(loss: float) -> str:
-    """A loss with its perplexity in words; alone where it is too high to be nats per token."""
-    return f"{loss:.4g} ({like_choosing(loss)})" if loss < HIGHEST_NATS else f"{loss:.4g}"
+def is_of_tokens(evidence: Evidence, loss: float) -> bool:
+    """Whether a loss of a log may be nats per token, so that its perplexity means something.
+
+    That of preference training is not: it is the likelihood of a choice between two answers, ln 2 at first.
+    """
+    return loss < HIGHEST_NATS and not (evidence.log is not None and evidence.log.is_preference)
+
+
+def in_words(evidence: Evidence, loss: float) -> str:
+    """A loss with its perplexity in words; alone where it is none of tokens."""
+    return f"{loss:.4g} ({like_choosing(loss)})" if is_of_tokens(evidence, loss) else f"{loss:.4g}"
+
+
+def measure(what: str, evidence: Evidence) -> str:
+    """Advice to measure more than a curve shows; of preferences not the likelihood of tokens.
+
+    Args:
+        what: How it begins, as in "measure it exactly".
+        evidence: Of a log.
+    """
+    if evidence.log is not None and evidence.log.is_preference:
+        return (
+            f"{what}: count on held-out pairs how often the chosen answer has the higher reward "
+            "(rewards/accuracies), and read answers of both models side by side"
+        )
+    return f"{what}: lorascope eval --base MODEL --adapter ADAPTER --data VALIDATION"

@@ -171,8 +171,9 @@ def _finding(evidence: Evidence, curve: LoggedCurve, found: Disagreement) -> Fin
             "metric_best_step": found.best_step,
             "metric_noise": found.noise,
             "num_metric_values": found.num,
-            "sentence": f"Evaluation loss {in_words(low)} at its best, {in_words(high)} at the end; "
-            f"{found.name} {found.before:.4g} and {found.last:.4g}. {winners(evidence, curve, found)}",
+            "sentence": f"Evaluation loss {in_words(evidence, low)} at its best, "
+            f"{in_words(evidence, high)} at the end; {found.name} {found.before:.4g} "
+            f"and {found.last:.4g}. {winners(evidence, curve, found)}",
         },
         how_sure=f"both twice in a row beyond {DEVIATIONS} standard errors; noise {curve.noise:.1%} of the "
         f"loss and {found.noise:.2g} of {found.name}; from the curves alone, so which rows were held out is "

@@ -142,8 +142,8 @@ def _sentence(evidence: Evidence, curve: LoggedCurve, rise: _Rise) -> str:
         else f"over the same {word}s the training loss moved by {rise.trained:+.0%}"
     )
     return (
-        f"Evaluation {in_words(low)} at {word} {int(curve.step_E[rise.best]):,}, {in_words(high)} at {word} "
-        f"{int(curve.step_E[-1]):,}; {trained}."
+        f"Evaluation {in_words(evidence, low)} at {word} {int(curve.step_E[rise.best]):,}, "
+        f"{in_words(evidence, high)} at {word} {int(curve.step_E[-1]):,}; {trained}."
     )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lorascope.diagnose.curves.logged import LoggedCurve, need_curve
+from lorascope.diagnose.curves.logged import LoggedCurve, measure, need_curve
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.steps.fall import noise
@@ -63,8 +63,7 @@ def logged_plateau(evidence: Evidence) -> Outcome:
             f"{int(curve.step_E[curve.best()]):,}.",
         },
         how_sure=f"noise of {spread:.2%} between neighbours; from the curve alone",
-        action="measure what it gained: lorascope eval --base MODEL --adapter ADAPTER --data VALIDATION; for "
-        "more, a schedule that runs out later"
+        action=f"{measure('measure what it gained', evidence)}; for more, a schedule that runs out later"
         if annealed
         else "stop here and measure it, or start again with a higher learning rate",
         would_change="a new best by more than the noise",

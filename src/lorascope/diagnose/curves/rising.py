@@ -58,7 +58,8 @@ def logged_both_rise(evidence: Evidence) -> Outcome:
             "noise": curve.noise,
             "training_change": trained,
             "training_above_best": math.exp(climb.height) - 1,
-            "sentence": f"Evaluation {in_words(low)} at {word} {since:,}, {in_words(high)} at {word} "
+            "sentence": f"Evaluation {in_words(evidence, low)} at {word} {since:,}, "
+            f"{in_words(evidence, high)} at {word} "
             f"{int(curve.step_E[last]):,}; over the same {word}s the training loss moved by {trained:+.0%}, "
             f"and its end lies {math.exp(climb.height) - 1:.0%} above its best stretch.",
         },
@@ -101,6 +102,9 @@ def logged_climb(evidence: Evidence) -> Outcome:
         Ours. Examples ordered by length or difficulty do the same, hence a warning and no more: "shown" is
         false.
     """
+    refused = need_likelihood(RULE, evidence)
+    if refused is not None:
+        return refused
     if len(evidence.losses) < _CLIMB_POINTS:
         reason = f"{len(evidence.losses)} training losses are logged, {_CLIMB_POINTS} are needed"
         return NotRun(rule=RULE, reason=reason)
@@ -111,8 +115,7 @@ def logged_climb(evidence: Evidence) -> Outcome:
         return None
     climb = stretch_climb(evidence)
     high = climb.height > math.log1p(_CLIMB) and climb.deviations > _CLIMB_DEVIATIONS
-    refused = need_likelihood(RULE, evidence) is not None
-    if not high or refused or not _steady(climb) or isinstance(divergence(evidence), Finding):
+    if not high or not _steady(climb) or isinstance(divergence(evidence), Finding):
         return None
     share, step = math.exp(climb.height) - 1, int(climb.step)
     return diverging_finding(

@@ -21,6 +21,10 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
     Returns:
         As `step_to_ship` of a run of ours; "adapter" is the name of a checkpoint folder or None.
     """
+    log = evidence.log
+    if log is not None and (log.is_rl or log.is_negative):
+        by = f"choose by {log.rewards[0]}" if log.is_rl else "choose by a metric of the task"
+        return _choice(None, None, f"the loss is no likelihood, so it ranks no checkpoint; {by}")
     curve = logged_curve(evidence)
     if curve is None or len(curve) < MIN_EVALS:
         num = 0 if curve is None else len(curve)

@@ -151,9 +151,10 @@ class LoggedRun:
             alike: good for the order of points, not for a number of optimizer steps.
         restarts: Index of each training point whose step is lower than the one before: training was resumed
             from a checkpoint, or the file holds several runs.
-        is_rl: Rewards are logged: the loss of such a training is no likelihood, and 0 is an ordinary value.
+        rewards: Names of the rewards that are logged, see `is_rl`.
         is_negative: Losses below 0 are logged: no likelihood of tokens is.
-        is_preference: Chosen and rejected answers are logged: the loss starts at ln 2, not at a likelihood.
+        is_preference: Chosen and rejected answers are logged: the loss starts at ln 2, not at a likelihood
+            of tokens.
         problems: Everything noteworthy about the reading, a sentence each.
     """
 
@@ -165,10 +166,15 @@ class LoggedRun:
     facts: Facts = field(default_factory=Facts)
     step_is_row: bool = False
     restarts: tuple[int, ...] = ()
-    is_rl: bool = False
+    rewards: tuple[str, ...] = ()
     is_negative: bool = False
     is_preference: bool = False
     problems: tuple[str, ...] = ()
+
+    @property
+    def is_rl(self) -> bool:
+        """Rewards are logged: the loss of such a training is no likelihood, and 0 is an ordinary value."""
+        return bool(self.rewards)
 
     @property
     def step_word(self) -> str:

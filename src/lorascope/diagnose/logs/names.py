@@ -63,6 +63,7 @@ _MORE_IS_BETTER = re.compile(
     r"|pass|win|winrate)"
 )
 _NO_SCORE = frozenset({"std", "stderr", "loss", "error", "rewards", "logps", "logits", "train", "min", "max"})
+_SPREAD_WORDS = frozenset({"std", "stderr", "min", "max", "frac"})
 _SPREAD = re.compile(r"__(min|max)$", re.IGNORECASE)
 _NOT_MEASURED = re.compile(
     r"(runtime|per_second|_time|^time|^step|^epoch|^num_|mem_|^samples|flos|^loss$|^lr$|learning_rate)"
@@ -150,6 +151,8 @@ def higher_is_better(metric: str) -> bool:
         metric: As `eval_metric` returns it.
     """
     words = re.split(r"[^a-z0-9]+", metric.lower())
+    if words[-1] == "accuracies":  # "rewards/accuracies" of TRL: how often the chosen answer has more reward
+        return True
     return any(_MORE_IS_BETTER.fullmatch(word) for word in words) and not _NO_SCORE.intersection(words)
 
 
@@ -161,6 +164,13 @@ def logs_preferences(name: str) -> bool:
 def logs_rewards(name: str) -> bool:
     """Whether a name is one that reinforcement learning (PPO, GRPO, ...) logs."""
     return bool(_REWARD.search(plain(name))) and not logs_preferences(name)
+
+
+def rewards_in(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """The names of rewards, the shortest first; those of spreads only where there is no other."""
+    found = sorted(filter(logs_rewards, counts), key=lambda name: len(plain(name).split("_")))
+    heights = [name for name in found if not _SPREAD_WORDS & set(plain(name).split("_"))]
+    return tuple(heights or found)
 
 
 def _other_loss(name: str) -> str | None:

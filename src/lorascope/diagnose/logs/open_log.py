@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.diagnose.logs import table, text, trainer_log, trainer_state
+from lorascope.diagnose.logs.content import content_of
 from lorascope.diagnose.logs.curve import LoggedRun
 from lorascope.diagnose.logs.event_file import is_event_file
 from lorascope.diagnose.logs.faults import (
@@ -27,6 +28,7 @@ _TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
 _TEXT_SUFFIXES = (".log", ".out", ".txt", ".json")
 _GZIP = b"\x1f\x8b"
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+_HEAD_BYTES = 16
 _LINES_LOOKED_AT = 50
 _DEEPEST = 4
 _OF_OUR_CALLBACK = "lorascope.jsonl"  # of LorascopeCallback, in the Trainer's output folder
@@ -36,8 +38,8 @@ def open_log(path: str | Path, columns: Mapping[str, str] | None = None) -> Logg
     """Read the log of any trainer.
 
     Args:
-        path: A file, or a folder that holds one: an output or checkpoint folder of transformers, a folder of
-            event files, a run folder of W&B.
+        path: A file or a pipe, or a folder that holds a file: an output or checkpoint folder of transformers,
+            a folder of event files, a run folder of W&B.
         columns: Quantity ("step", "loss", "eval_loss", ...) -> its name in the file, for those that are not
             to be guessed.
 
@@ -98,16 +100,16 @@ def _printed_for_wandb(folder: Path, columns: Mapping[str, str] | None) -> Logge
 
 def _open_file(path: Path, columns: Mapping[str, str] | None) -> LoggedRun:
     try:
-        with path.open("rb") as file:
-            head = file.read(16)
-        if is_event_file(head):
-            return event_run(path, columns)
-        data = gzip.decompress(path.read_bytes()) if head.startswith(_GZIP) else path.read_bytes()
+        data = content_of(path)
+        if data.startswith(_GZIP):
+            data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise unreadable(
             path, f"the file cannot be read: {reason}", "it is locked, cut or damaged", "copy it again"
         ) from error
+    if is_event_file(data[:_HEAD_BYTES]):
+        return event_run(data, path, columns)
     if not data.strip():
         raise unreadable(
             path,

@@ -11,7 +11,16 @@ import numpy as np
 from lorascope.diagnose.logs import names
 from lorascope.diagnose.logs.curve import EvalPoints, Facts, LoggedRun, TrainPoints
 from lorascope.diagnose.logs.faults import no_loss
-from lorascope.diagnose.logs.numbers import as_number, has_decimal_commas, rounded_zeros, with_points
+from lorascope.diagnose.logs.numbers import (
+    LARGEST_COUNT,
+    are_small_losses,
+    as_number,
+    has_decimal_commas,
+    in_percent,
+    may_be_decimals,
+    rounded_zeros,
+    with_points,
+)
 from lorascope.diagnose.logs.order import is_shuffled, restarts_of
 
 Entry = Mapping[str, Any]
@@ -20,6 +29,7 @@ _ROUNDING = -1e-3
 _NEGATIVE = 0.01
 _ORDINARY = 0.05  # nats
 _ORDINARY_AFTER = 3
+_LARGEST = float(np.finfo(np.float32).max)
 _MOST_EPOCH = 1000  # whole numbers beyond it, in leaps, are steps that somebody called epochs
 
 
@@ -37,12 +47,15 @@ class Columns:
         self.problems = problems
         self.decimal_commas = decimal_commas
 
-    def read(self, name: str | None, *, is_count: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def read(
+        self, name: str | None, *, is_count: bool = False, is_loss: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Read one column.
 
         Args:
             name: As the file has it; None for a column that there is not.
             is_count: It holds whole numbers, so semicolons say nothing about its commas.
+            is_loss: It holds losses, which says something about its commas.
 
         Returns:
             Its values, NaN where there is none, and whether there is one.
@@ -52,15 +65,11 @@ class Columns:
         raw = [entry.get(name) for entry in self.entries]
         present = np.array([value is not None for value in raw], dtype=bool)
         try:
-            return np.array(raw, dtype=np.float64), present  # takes None for NaN, "nan" and "1.5" for numbers
-        except (TypeError, ValueError):
+            values = np.array(raw, dtype=np.float64)  # takes None for NaN, "nan" and "1.5" for numbers
+            return self._bounded(name, values, present, is_count=is_count)
+        except (TypeError, ValueError, OverflowError):
             pass
-        if has_decimal_commas(raw, likely=self.decimal_commas and not is_count):
-            comma = next(value for value in raw if isinstance(value, str) and "," in value)
-            raw = [with_points(value) for value in raw]
-            self.problems.append(
-                f'decimal commas in column "{name}": {comma.strip()} was read as {with_points(comma).strip()}'
-            )
+        raw = self._with_points(name, raw, likely=self.decimal_commas and not is_count, is_loss=is_loss)
         numbers = [as_number(value) for value in raw]
         strange = [
             value
@@ -73,7 +82,42 @@ class Columns:
                 f"{str(strange[0])[:40]!r}"
             )
         present = np.array([number is not None for number in numbers], dtype=bool)
-        return np.array(numbers, dtype=np.float64), present
+        return self._bounded(name, np.array(numbers, dtype=np.float64), present, is_count=is_count)
+
+    def _with_points(self, name: str, raw: list[Any], *, likely: bool, is_loss: bool) -> list[Any]:
+        """A column with its decimal commas made points; of a loss, with what signs meant."""
+        if has_decimal_commas(raw, likely=likely or (is_loss and are_small_losses(raw))):
+            comma = next(value for value in raw if isinstance(value, str) and "," in value)
+            raw = [with_points(value) for value in raw]
+            self.problems.append(
+                f'decimal commas in column "{name}": {comma.strip()} was read as {with_points(comma).strip()}'
+            )
+            # Who writes a loss so writes so all over the file, where three digits alone would not tell it.
+            self.decimal_commas |= is_loss
+        elif is_loss and (comma := may_be_decimals(raw)) is not None:
+            self.problems.append(
+                f'commas before three digits in column "{name}": {comma} was read as {comma.replace(",", "")}'
+            )
+        if is_loss and (percent := in_percent(raw)) is not None:
+            self.problems.append(
+                f'"{name}" is written in percent: {percent} was read as {percent.rstrip("% ")}, and a '
+                "likelihood has no percent"
+            )
+        return raw
+
+    def _bounded(
+        self, name: str, values: np.ndarray, present: np.ndarray, *, is_count: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers that no training has: a count beyond 2^53 as absent, others beyond float32 as infinite."""
+        beyond = np.abs(values) > (LARGEST_COUNT if is_count else _LARGEST)
+        if not is_count:
+            beyond &= np.isfinite(values)
+        if beyond.any():
+            num, first = int(beyond.sum()), float(values[int(np.argmax(beyond))])
+            what = "2^53 and count as absent" if is_count else "what float32 holds and count as not finite"
+            self.problems.append(f'{num:,} values of "{name}" are beyond {what}; the first is {first:.3g}')
+            values = np.where(beyond, np.nan if is_count else np.copysign(np.inf, values), values)
+        return values, present & ~beyond if is_count else present
 
     def read_small(self, name: str | None, *, small_is_zero: bool) -> tuple[np.ndarray, np.ndarray]:
         """Read a column of small numbers, in which a printed "0.0000" is unknown rather than 0.
@@ -141,8 +185,8 @@ def logged_run(
         metric_names["train_loss"] = probe
         metrics["train_loss"] = table.read(probe)
     step, epoch, step_is_row = _steps(table, columns, has_loss | is_eval)
-    is_rl = any(
-        entry.get(name) is not None for name in counts if names.logs_rewards(name) for entry in entries
+    rewards = tuple(
+        name for name in names.rewards_in(counts) if any(entry.get(name) is not None for entry in entries)
     )
     train = _train_points(table, columns, step, epoch, loss, has_loss)
     evals = EvalPoints(
@@ -152,10 +196,10 @@ def logged_run(
         loss_not_finite=(has_eval & ~np.isfinite(eval_loss))[is_eval],
         metrics={metric: values[is_eval] for metric, (values, _) in metrics.items()},
     )
-    is_negative = not is_rl and _is_negative(np.concatenate([train.loss, evals.loss]), table.problems)
+    is_negative = not rewards and _is_negative(np.concatenate([train.loss, evals.loss]), table.problems)
     train, evals = _sorted(train, evals, table.problems)
     evals = evals.joined()
-    if not is_rl and _opens_with_nothing(train):
+    if not rewards and _opens_with_nothing(train):
         table.problems.append("the first loss is logged as 0, before any was measured: it is left out")
         train = train.where(np.arange(1, len(train)))
     return LoggedRun(
@@ -167,7 +211,7 @@ def logged_run(
         facts=facts or Facts(),
         step_is_row=step_is_row,
         restarts=restarts_of(train.step, table.problems),
-        is_rl=is_rl,
+        rewards=rewards,
         is_negative=is_negative,
         is_preference=any(names.logs_preferences(name) for name in counts),
         problems=tuple(table.problems),
@@ -255,7 +299,7 @@ def _tell_other_losses(
 def _loss(table: Columns, columns: dict[str, str], quantity: str) -> tuple[np.ndarray, np.ndarray]:
     """A loss column, or the logarithm of a perplexity where that is all there is."""
     if quantity in columns:
-        return table.read(columns[quantity])
+        return table.read(columns[quantity], is_loss=True)
     name = columns.get(names.PERPLEXITY[quantity])
     values, present = table.read(name)
     if name is not None:
@@ -277,6 +321,7 @@ def _steps(
     """Step and epoch of every entry, and whether the step is a row number for want of another."""
     step, has_step = table.read(columns.get("step"), is_count=True)
     epoch, _ = table.read(columns.get("epoch"))
+    epoch = np.where(np.isfinite(epoch), epoch, np.nan)
     if not (has_step & is_point).any():
         if _epochs_are_steps(epoch[is_point]):
             table.problems.append(

@@ -10,7 +10,7 @@ from lorascope.diagnose.logs.curve import Facts, LoggedRun
 from lorascope.diagnose.logs.event_file import Value, values_of
 from lorascope.diagnose.logs.faults import unreadable
 from lorascope.diagnose.logs.names import EVAL_WORDS
-from lorascope.diagnose.logs.numbers import as_number
+from lorascope.diagnose.logs.numbers import as_count, as_number
 from lorascope.diagnose.logs.points import logged_run
 
 FORM = "TensorBoard event file"
@@ -21,17 +21,18 @@ _ARGUMENTS = "args/text_summary"  # where transformers puts its TrainingArgument
 _WRITTEN = re.compile(r"tfevents\.(\d+)")
 
 
-def event_run(path: Path, given: Mapping[str, str] | None = None) -> LoggedRun:
+def event_run(data: bytes, path: Path, given: Mapping[str, str] | None = None) -> LoggedRun:
     """Read one file.
 
     Args:
-        path: The file.
+        data: All of its bytes.
+        path: Its name, for messages.
         given: Quantity -> tag where it is not to be guessed.
 
     Raises:
         RunError: It holds no loss, or no whole record.
     """
-    return _run([path], path, given, [])
+    return _run([(path, data)], path, given, [])
 
 
 def event_folder_run(folder: Path, given: Mapping[str, str] | None = None) -> LoggedRun:
@@ -60,7 +61,7 @@ def event_folder_run(folder: Path, given: Mapping[str, str] | None = None) -> Lo
         problems.append(
             f"the folder holds {len(with_loss)} runs: the newest, {place}, was read, not {others}"
         )
-    return _run(runs[place], place, given, problems)
+    return _run([(file, file.read_bytes()) for file in runs[place]], place, given, problems)
 
 
 def written(path: Path) -> tuple[int, str]:
@@ -70,12 +71,12 @@ def written(path: Path) -> tuple[int, str]:
 
 
 def _run(
-    files: Sequence[Path], path: Path, given: Mapping[str, str] | None, problems: list[str]
+    files: Sequence[tuple[Path, bytes]], path: Path, given: Mapping[str, str] | None, problems: list[str]
 ) -> LoggedRun:
     values: list[Value] = []
     halves = (*_TRAIN_FOLDERS, *EVAL_WORDS)
-    for file in files:
-        found, whole = values_of(file.read_bytes())
+    for file, data in files:
+        found, whole = values_of(data)
         if not whole:
             problems.append(
                 f"{file.name} is damaged or still being written: {len(found):,} values before that were read"
@@ -123,8 +124,8 @@ def _facts(arguments: str) -> Facts:
         return Facts()
 
     def count(name: str) -> int | None:
-        value = as_number(told.get(name))
-        return int(value) if value is not None and value >= 1 else None
+        value = as_count(told.get(name))
+        return value if value is not None and value >= 1 else None
 
     logs, saves = told.get("logging_strategy") == "steps", told.get("save_strategy") == "steps"
     evaluates = "steps" in (told.get("eval_strategy"), told.get("evaluation_strategy"))

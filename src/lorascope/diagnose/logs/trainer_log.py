@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.diagnose.logs.curve import Facts, LoggedRun
-from lorascope.diagnose.logs.numbers import as_number
+from lorascope.diagnose.logs.numbers import as_count
 from lorascope.diagnose.logs.points import logged_run
 
 FILE = "trainer_log.jsonl"
@@ -35,7 +35,7 @@ def trainer_log_run(
     Raises:
         RunError: Nothing was logged.
     """
-    planned = [as_number(entry.get("total_steps")) for entry in entries]
-    last = next((int(one) for one in reversed(planned) if one), None)
+    planned = [as_count(entry.get("total_steps")) for entry in entries]
+    last = next((one for one in reversed(planned) if one), None)
     facts = Facts(max_steps=last)
     return logged_run(entries, path=path, form=FORM, facts=facts, given=given, problems=problems)

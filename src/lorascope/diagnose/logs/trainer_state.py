@@ -8,7 +8,7 @@ from typing import Any
 
 from lorascope.diagnose.logs.curve import Facts, LoggedRun
 from lorascope.diagnose.logs.faults import unreadable
-from lorascope.diagnose.logs.numbers import as_number
+from lorascope.diagnose.logs.numbers import LARGEST_COUNT, as_count, as_number
 from lorascope.diagnose.logs.points import logged_run
 
 FILE = "trainer_state.json"
@@ -107,7 +107,7 @@ def _facts(state: Mapping[str, Any]) -> Facts:
 
     def every(name: str) -> int | None:
         value = as_number(state.get(name))
-        if value is None or value <= 0:
+        if value is None or not 0 < value <= LARGEST_COUNT:
             return None
         return int(value) if value >= 1 else round(value * max_steps) if max_steps else None  # a share of all
 
@@ -123,8 +123,8 @@ def _facts(state: Mapping[str, Any]) -> Facts:
 
 
 def _count(value: Any) -> int | None:
-    number = as_number(value)
-    return int(number) if number is not None and number > 0 else None
+    number = as_count(value)
+    return number if number is not None and number > 0 else None
 
 
 def _checkpoint_number(path: Any) -> int | None:

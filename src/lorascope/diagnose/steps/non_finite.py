@@ -6,6 +6,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import SEVERITIES, Finding, Outcome, Severity
+from lorascope.diagnose.logs import TrainPoints
 from lorascope.diagnose.steps.gates import need_likelihood
 from lorascope.diagnose.steps.zeros import Zeros, zeros_of
 
@@ -22,11 +23,11 @@ def non_finite(evidence: Evidence) -> Outcome:
 
     Signal: train/failure.json; a loss that is not finite; a loss of exactly 0 beside a gradient that is not
         finite, or in three points and more up to the end, or in half of the points, where the losses before
-        it were not small; or three opening losses below 1e-4. Three such zeros elsewhere are a warn; zeros
-        that the curve came down to are rounding, info. A gradient norm that is not finite beside a finite
-        loss is fp16's loss scaler skipping a step: info below 1 % of the points, warn above, critical from
-        half on. An evaluation that is not finite is critical where it is the last or half of them are, else
-        warn.
+        it were not small; or three opening losses below 1e-4. Three such zeros elsewhere are a warn, one or
+        two info; zeros that the curve came down to are rounding, info. A gradient norm that is not finite
+        beside a finite loss is fp16's loss scaler skipping a step: info below 1 % of the points, warn above,
+        critical from half on. An evaluation that is not finite is critical where it is the last or half of
+        them are, else warn.
     Gate: none; one such number is enough. Zeros are passed over where the loss is no likelihood: rewards are
         logged, or losses below 0.
     Advice: lower the learning rate, or leave fp16; for zeros look at the labels.
@@ -122,7 +123,7 @@ def _zeros(evidence: Evidence) -> Finding | None:
     proof = disguised.any() or nothing or zeros.at_end >= _RUN or abrupt >= _MOST * len(steps)
     if proof or abrupt >= _RUN:
         return _disguise(evidence, zeros, disguised, nothing, "critical" if proof else "warn")
-    return _rounded(evidence, zeros.is_zero & ~zeros.is_abrupt)
+    return _single(evidence, zeros.is_abrupt) or _rounded(evidence, zeros.is_zero & ~zeros.is_abrupt)
 
 
 def _disguise(
@@ -153,12 +154,47 @@ def _disguise(
             "num_zero_at_end": zeros.at_end,
             "num_points": len(steps),
             "first_loss": float(steps.loss[0]),
-            "sentence": f"{told}; beside {num_disguised:,} of them the gradient norm is not finite.",
+            "sentence": f"{told}; {_beside(steps, num_disguised)}.",
         },
         how_sure="certain that no likelihood of text is 0 beside losses that are not small; which of the "
-        "two causes it has, the gradient tells",
+        "two causes it has, the gradient tells" + ("" if _logs_gradients(steps) else ", which is not logged"),
         action=evidence.look_at_data() if from_labels else f"{evidence.slower()}, in bf16 or float32",
         would_change="losses above 0",
+    )
+
+
+def _logs_gradients(steps: TrainPoints) -> bool:
+    return bool((np.isfinite(steps.grad_norm) | steps.grad_norm_not_finite).any())
+
+
+def _beside(steps: TrainPoints, num_disguised: int) -> str:
+    """What the gradient says of zeros; that it says nothing where it is not logged."""
+    if not _logs_gradients(steps):
+        return "no gradient norm is logged beside them"
+    return f"beside {num_disguised:,} of them the gradient norm is not finite"
+
+
+def _single(evidence: Evidence, is_abrupt: np.ndarray) -> Finding | None:
+    """A zero or two among losses that are not small: a hiccup of the logger, or a batch without a target."""
+    steps, num = evidence.steps, int(is_abrupt.sum())
+    if not num:
+        return None
+    step, word = float(steps.step[int(np.argmax(is_abrupt))]), evidence.step_word
+    share = f"{num:,} of {len(steps):,} losses {'is' if num == 1 else 'are'} exactly 0"
+    return Finding(
+        rule=RULE,
+        severity="info",
+        title=f"{share}, {'' if num == 1 else 'first '}at {word} {step:,.0f}",
+        evidence={
+            "num_zero": num,
+            "num_points": len(steps),
+            "first_step": step,
+            "sentence": f"{share}, among losses that are not small; {_beside(steps, 0)}.",
+        },
+        how_sure="certain that it is no likelihood of text; a NaN that was logged as 0, a batch without "
+        "target tokens and an accident of the logger look the same",
+        action=f"look at the rows of that {word}: {evidence.look_at_data()}",
+        would_change=f"further zeros: from {_RUN} on this is a warning",
     )
 
 
