@@ -94,10 +94,9 @@ class Columns:
             )
             # Who writes a loss so writes so all over the file, where three digits alone would not tell it.
             self.decimal_commas |= is_loss
-        elif is_loss and (comma := may_be_decimals(raw)) is not None:
-            self.problems.append(
-                f'commas before three digits in column "{name}": {comma} was read as {comma.replace(",", "")}'
-            )
+        elif is_loss and (either := may_be_decimals(raw)) is not None:
+            told = f"{either} was read as {either.replace(',', '')}"
+            self.problems.append(f'commas before three digits in column "{name}": {told}')
         if is_loss and (percent := in_percent(raw)) is not None:
             self.problems.append(
                 f'"{name}" is written in percent: {percent} was read as {percent.rstrip("% ")}, and a '
