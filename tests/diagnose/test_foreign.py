@@ -154,3 +154,36 @@ def test_no_training_on_rewards_is_called_broken() -> None:
         report = diagnose_log(open_log(RUNS / name), name)
         assert report["verdict"] == "not_enough_evidence" and "rewards are logged" in report["verdict_reason"]
         assert not [one for one in report["findings"] if one["severity"] == "critical"]
+
+
+def test_a_path_that_is_given_twice_is_named_by_its_places(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(written_state(tmp_path))
+    assert status(["diagnose", path, path]) == 0
+    assert "not compared (A and B)" in capsys.readouterr().out
+
+
+def test_a_perplexity_that_stands_in_for_the_loss_is_no_metric(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("step,train_ppl,val_ppl,val_f1\n1,7.5,8.5,0.5\n2,7.0,8.0,0.6\n")
+    assert status(["diagnose", str(log)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "eval_perplexity = val_ppl, metrics of evaluations: val_f1" in shown
+
+
+def test_a_log_whose_loss_is_no_number_is_told_how_to_name_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log.jsonl"
+    for line, told in (
+        ('{"step": 1, "loss": "b"}', 'no value of "loss" is a number'),
+        ('{"step": 1, "objective": 2.5}', "no loss was found in the log"),
+    ):
+        log.write_text(f"{line}\n")
+        assert status(["diagnose", str(log)]) == 1
+        shown = capsys.readouterr().err
+        assert told in shown and "--column loss=NAME" in shown and "columns={" not in shown
+        assert "did you mean" not in shown

@@ -1,5 +1,6 @@
 """Several trainings as lines of a terminal: a table, their curves over each other, what may be compared."""
 
+import itertools
 import shutil
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ def beside_lines(told: dict[str, Any]) -> list[str]:
     from lorascope.cli.curves import curve_lines
 
     width = min(110, shutil.get_terminal_size(fallback=(100, 24)).columns)
-    marks = _MARKS[: len(told["runs"])]
+    num = len(told["runs"])
+    marks = [*_MARKS, *(str(place) for place in range(len(_MARKS) + 1, num + 1))][:num]
     lines = [f"{mark}  {run['name']}" for mark, run in zip(marks, told["runs"], strict=False)]
     lines += ["", *_table(told["runs"], marks)]
     drawn = [
@@ -34,7 +36,7 @@ def beside_lines(told: dict[str, Any]) -> list[str]:
     return [*lines, "", *_pairs(told, marks, width)]
 
 
-def _table(runs: Sequence[dict[str, Any]], marks: str) -> list[str]:
+def _table(runs: Sequence[dict[str, Any]], marks: Sequence[str]) -> list[str]:
     head = ("", "verdict", "health", "steps", "best loss", "at step", "last loss", "perplexity", "bits/byte")
     rows = [
         (
@@ -64,15 +66,16 @@ def _number(value: float | None, form: str) -> str:
     return _UNKNOWN if value is None else format(value, form)
 
 
-def _pairs(told: dict[str, Any], marks: str, width: int) -> list[str]:
+def _pairs(told: dict[str, Any], marks: Sequence[str], width: int) -> list[str]:
     """What may be compared, each reason once for all pairs that it holds of."""
     import textwrap
 
-    mark_of = {run["name"]: mark for mark, run in zip(marks, told["runs"], strict=False)}
+    # By place and not by name: one path may be given twice.
+    marked = itertools.combinations(marks, 2)
     by_reason: dict[str, list[str]] = {}
     lines: list[str] = []
-    for pair in told["pairs"]:
-        both = f"{mark_of[pair['a']]} and {mark_of[pair['b']]}"
+    for (first, second), pair in zip(marked, told["pairs"], strict=True):
+        both = f"{first} and {second}"
         if pair["difference"]:
             lines.append(f"{both}: {pair['difference']['sentence']}")
         elif pair["why_not"]:

@@ -147,7 +147,8 @@ def _log_lines(report: dict[str, Any], width: int) -> list[str]:
 
 def _columns_told(columns: dict[str, str]) -> str:
     """Our name of each quantity with that in the file; of the many metrics of evaluations the first few."""
-    metrics = [theirs for ours, theirs in columns.items() if ours.startswith("eval_") and ours != "eval_loss"]
+    losses = ("eval_loss",) if "eval_loss" in columns else ("eval_perplexity",)  # whose logarithm stands in
+    metrics = [theirs for ours, theirs in columns.items() if ours.startswith("eval_") and ours not in losses]
     told = [
         ours if ours == theirs else f"{ours} = {theirs}"
         for ours, theirs in columns.items()

@@ -142,3 +142,27 @@ def test_a_pipe_without_a_writer_and_a_device_are_refused(
         open_log(tmp_path / "pipe")
     with pytest.raises(RunError, match="neither a file nor a pipe"):
         open_log("/dev/zero")
+
+
+def test_a_table_whose_first_row_is_too_long_is_read_from_its_whole_rows(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("step,loss\n0,2.75,x,y\n1,2.5\n2,2.25\n3,2.0,z\n")
+    run = open_log(tmp_path / "log.csv")
+    assert run.train.step.tolist() == [1, 2] and run.train.loss.tolist() == [2.5, 2.25]
+    assert run.problems[0].startswith("2 rows were passed over")
+
+
+def test_a_table_with_only_a_header_has_no_rows_yet(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("step,loss,eval_loss\n")
+    with pytest.raises(RunError, match="a header and no rows yet"):
+        open_log(tmp_path / "log.csv")
+
+
+def test_nuls_at_the_ends_of_lines_are_passed_over_and_told(tmp_path: Path) -> None:
+    lines = b'{"step": 1, "loss": 2.5}\n\0\0{"step": 2, "loss": 2.25}\n' + bytes(100)
+    for name, data in (
+        ("a.jsonl", lines),
+        ("b.txt", b"step 1 loss: 2.5\0\r\nstep 2 loss: 2.25\n" + bytes(101)),
+    ):
+        (tmp_path / name).write_bytes(data)
+        run = open_log(tmp_path / name)
+        assert run.train.loss.tolist() == [2.5, 2.25] and "102 NUL bytes" in run.problems[0]

@@ -20,14 +20,26 @@ AS_HISTORY = (
 _NUM_SHOWN = 3
 
 
-def no_loss(path: Path, form: str, names: list[str]) -> RunError:
+def no_loss(path: Path, form: str, names: list[str], taken: Iterable[str] = ()) -> RunError:
     """The error for a log without a loss.
 
     Args:
         path: The file.
         form: What it was read as.
         names: Every name in it.
+        taken: Those that mean a loss, none of whose values is a number.
     """
+    empty = " and ".join(f'"{name}"' for name in taken)
+    if empty:
+        return RunError(
+            explain(
+                f"no value of {empty} is a number",
+                where=f"{path}, read as {form}",
+                why="a name in the log means a loss, and nothing beneath it can be read as one",
+                fix="log the loss as a number, or name another column: --column loss=NAME; "
+                f"{nearest('', names)}",
+            )
+        )
     if not names:
         return RunError(
             explain(
@@ -42,7 +54,7 @@ def no_loss(path: Path, form: str, names: list[str]) -> RunError:
             "no loss was found in the log",
             where=f"{path}, read as {form}",
             why='no name in it means a loss: "loss", "train/loss", "Training Loss", "val_loss", ...',
-            fix=f"name the column, as in columns={{'loss': NAME}}; {nearest('loss', names)}",
+            fix=f"name the column: --column loss=NAME; {nearest('loss', names)}",
         )
     )
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -28,6 +29,7 @@ _TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
 _TEXT_SUFFIXES = (".log", ".out", ".txt", ".json")
 _GZIP = b"\x1f\x8b"
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+_NULS = re.compile(r"^\0+|\0+$|\0+(?=\r\n)", re.MULTILINE)
 _HEAD_BYTES = 16
 _LINES_LOOKED_AT = 50
 _DEEPEST = 4
@@ -118,7 +120,7 @@ def _open_file(path: Path, columns: Mapping[str, str] | None) -> LoggedRun:
             "let training go on, or give another file of the run",
         )
     problems: list[str] = []
-    content = _decoded(data, problems)
+    content = _without_nuls(_decoded(data, problems), problems)
     del data  # a file of a million entries is 150 MB, and its text as much again
     if content.lstrip()[:1] in ("{", "["):
         found = _open_json(content, path, columns, problems)
@@ -134,6 +136,18 @@ def _decoded(data: bytes, problems: list[str]) -> str:
     except UnicodeDecodeError:
         problems.append(f"some bytes are not {encoding.upper()}: they were replaced, which numbers survive")
         return data.decode(encoding, errors="replace")
+
+
+def _without_nuls(content: str, problems: list[str]) -> str:
+    """A text without NULs before and behind its lines, as a machine that lost its power leaves them."""
+    if "\0" not in content:
+        return content
+    kept = _NULS.sub("", content)
+    problems.append(
+        f"{len(content) - len(kept):,} NUL bytes at the ends of lines were passed over: a write was cut "
+        "short there, and lines may be missing"
+    )
+    return kept
 
 
 def _open_json(
@@ -243,6 +257,13 @@ def _open_lines(
     head = content[: 1 << 16].splitlines()[:_LINES_LOOKED_AT]
     if table.looks_like_table(head):
         return table.delimited_run(content.splitlines(), path, columns, problems=problems)
+    if table.is_only_header(head):
+        raise unreadable(
+            path,
+            "the table has a header and no rows yet",
+            "nothing has been logged yet, or the rows were lost",
+            "let training go on, or give another file of the run",
+        )
     if "\0" in content[:4096]:
         raise not_a_log(path, head)
     found = text.text_run(content, path, columns, problems=problems)

@@ -177,7 +177,8 @@ def logged_run(
     metrics = {metric: table.read(name) for metric, name in metric_names.items()}
     is_eval = np.any([has_eval, *(present for _, present in metrics.values())], axis=0)
     if not has_loss.any() and not is_eval.any():
-        raise no_loss(path, form, list(counts))
+        losses = ("loss", "eval_loss", *names.PERPLEXITY.values())
+        raise no_loss(path, form, list(counts), [columns[one] for one in losses if one in columns])
     _tell_other_losses(metric_names, columns, table.problems)
     probe = _measured_train_loss(counts, columns)
     if probe is not None:

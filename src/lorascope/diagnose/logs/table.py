@@ -25,17 +25,30 @@ _OF_RUN = " - "  # as in W&B's "run-7 - train/loss"
 def looks_like_table(lines: Sequence[str]) -> bool:
     """Whether a text begins as a table with a header that names a loss or a value, and a row of numbers."""
     header, rows = _header(lines)
-    if header is None or len(rows) == 0:
+    whole = [row for row in rows if header is not None and len(row) == len(header)]
+    if header is None or not whole or 2 * len(whole) < len(rows):
         return False
-    is_named = any(names.guess_columns(dict.fromkeys(header, 1)).get(one) for one in _LOSSES)
     plain = {names.plain(name) for name in header}
-    first = rows[0]
     return (
-        (is_named or "value" in plain)
-        and len(first) == len(header)
+        (_names_loss(header) or "value" in plain)
         and all(as_number(cell) is None for cell in header if cell)
-        and any(as_number(cell) is not None for cell in first)
+        and any(as_number(cell) is not None for cell in whole[0])
     )
+
+
+def is_only_header(lines: Sequence[str]) -> bool:
+    """Whether a text is the header of a table that names a loss, with no row beneath it yet."""
+    header, rows = _header(lines)
+    return (
+        header is not None
+        and not rows
+        and _names_loss(header)
+        and all(as_number(cell) is None for cell in header)
+    )
+
+
+def _names_loss(header: Sequence[str]) -> bool:
+    return any(names.guess_columns(dict.fromkeys(header, 1)).get(one) for one in _LOSSES)
 
 
 def delimited_run(
