@@ -186,3 +186,9 @@ def test_a_healthy_curve_whose_end_is_not_its_best_says_so() -> None:
     assert verdict == "healthy" and found["healthy_decline"]["evidence"]["last_above_best"] > 0.02
     told = found["healthy_decline"]["evidence"]["sentence"]
     assert "The last one lies 2.7% above the best, that of step 150" in told
+
+
+def test_a_diverging_training_is_not_told_to_look_at_its_data_too() -> None:
+    rising = np.concatenate([2.0 * np.exp(-np.arange(100) / 50), np.linspace(0.3, 6.0, 100)])
+    verdict, found = judged(made_log(rising, noise=0.05))
+    assert verdict == "diverging" and "not_learning" not in found
