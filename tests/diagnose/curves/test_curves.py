@@ -164,11 +164,11 @@ def test_a_resumed_log_is_read_without_the_steps_that_were_done_again() -> None:
 
 
 def test_the_smallest_rise_that_a_curve_would_show_follows_from_its_noise() -> None:
-    # Second differences of +-d about a level alternate between -4d and 4d: 1.4826 * 4d / sqrt(6) is the
-    # noise, and 2.5 * sqrt(2) times that is what two evaluations must differ by. d = 1 % of the log loss.
+    # Second differences of +-d about a level alternate between -4d and 4d: 4d / sqrt(6) is the noise. A
+    # mean of two less one of three has sqrt(1 / 2 + 1 / 3) of it, and 4.25 of that are seen. d = 1 %.
     logs = np.where(np.arange(10) % 2 == 0, 0.01, -0.01)
     told = diagnose(made_log(FALLING, every(1.5 * np.exp(logs))))["visible_rise"]
-    visible = 2.5 * np.sqrt(2) * 1.4826 * 0.04 / np.sqrt(6)
+    visible = 4.25 * np.sqrt(5 / 6) * 0.04 / np.sqrt(6)
     assert told["share"] == pytest.approx(np.expm1(visible))
     assert told["nats"] == pytest.approx(np.expm1(visible) * 1.5 * np.exp(-0.01))
 
@@ -220,3 +220,19 @@ def test_negative_losses_are_not_counted_as_no_losses() -> None:
     assert report["missing"] == [] and "0 training" not in str(report)
     assert "0 evaluations" not in str(report) and "--column loss=NAME" in report["findings"][0]["action"]
     assert report["findings"][0]["title"] == "the loss is no likelihood, so its height is not judged"
+
+
+def test_a_healthy_curve_whose_end_is_not_its_best_says_so() -> None:
+    # 1.52 over 1.48 is 2.7 %, in a curve whose neighbours differ by as much.
+    verdict, found = judged(
+        made_log(FALLING, every([1.9, 1.7, 1.6, 1.52, 1.55, 1.48, 1.53, 1.52]), noise=0.02, rate=LINEAR)
+    )
+    assert verdict == "healthy" and found["healthy_decline"]["evidence"]["last_above_best"] > 0.02
+    told = found["healthy_decline"]["evidence"]["sentence"]
+    assert "The last one lies 2.7% above the best, that of step 150" in told
+
+
+def test_a_diverging_training_is_not_told_to_look_at_its_data_too() -> None:
+    rising = np.concatenate([2.0 * np.exp(-np.arange(100) / 50), np.linspace(0.3, 6.0, 100)])
+    verdict, found = judged(made_log(rising, noise=0.05))
+    assert verdict == "diverging" and "not_learning" not in found

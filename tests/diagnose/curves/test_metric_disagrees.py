@@ -18,8 +18,8 @@ FALLING = 2.0 * np.exp(-np.arange(STEPS) / 80)
 AT = range(30, STEPS + 1, 30)
 LOSS = [1.9, 1.6, 1.5, 1.6, 1.7, 1.8]  # best at step 90, ends 1.8 / 1.5 - 1 = 20 % above it
 ACCURACY = [0.40, 0.50, 0.56, 0.62, 0.68, 0.73]
-# Second differences of the accuracies: -.04, 0, 0, -.01; their median is 0.005, so the noise is
-# 1.4826 * 0.005 / sqrt(6) = 0.0030, and 2.5 standard errors of a difference are 0.011.
+# Second differences of the accuracies: -.04, 0, 0, -.01; the mean of their squares is 0.0017 / 4, so the
+# noise is sqrt(0.000425 / 6) = 0.0084, and 2.5 standard errors of a difference are 0.030.
 
 
 def logged(accuracy: list[float], loss: list[float] = LOSS, name: str = "eval_accuracy") -> Evidence:
@@ -36,7 +36,7 @@ def test_a_loss_that_rises_while_accuracy_improves_is_told_with_both_winners() -
     assert found["severity"] == "info" and "rose by 20.0% while accuracy improved" in found["title"]
     told = found["evidence"]
     assert (told["best_loss_step"], told["metric_best_step"], told["metric"]) == (90, 180, "accuracy")
-    assert told["metric_noise"] == pytest.approx(1.4826 * 0.005 / 6**0.5, rel=1e-6)
+    assert told["metric_noise"] == pytest.approx((0.000425 / 6) ** 0.5, rel=1e-6)
     assert (told["metric_at_best_loss"], told["metric_last"]) == (0.56, 0.73)
     assert "By loss step 90 wins (1.5), by accuracy step 180 (0.73; 0.56 at" in told["sentence"]
     assert found["action"].startswith("choose the criterion before looking again: by loss ship step 90, by")

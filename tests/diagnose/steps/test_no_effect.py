@@ -27,3 +27,10 @@ def test_a_loss_that_falls_beyond_its_noise_contradicts_a_zero() -> None:
 def test_a_fall_within_the_noise_contradicts_nothing() -> None:
     # 2 % lies below the 3 % that learning must reach.
     assert isinstance(no_effect(made_log(np.linspace(2.0, 1.96, 100), rate=0.0)), Finding)
+
+
+def test_a_learning_rate_of_zero_asks_for_a_learning_rate() -> None:
+    found = no_effect(made_log(np.full(100, 2.0), noise=0.05, rate=0.0))
+    assert isinstance(found, Finding) and found.action.startswith("set a learning rate")
+    found = no_effect(made_log(np.full(100, 2.0), noise=0.05, grad_norm=0.0))
+    assert isinstance(found, Finding) and found.action.startswith("look at what is trained on")

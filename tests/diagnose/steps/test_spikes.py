@@ -42,6 +42,31 @@ def test_healthy_noise_raises_no_alarm() -> None:
     assert [seed for seed in range(40) if spikes(made_log(curve, noise=0.2, seed=seed))] == []
 
 
+@pytest.mark.parametrize("at", [70, 85, 104, 120, 125, 200])
+def test_a_leap_in_the_falling_part_is_found(at: int) -> None:
+    # The median of 64 points of a fall by exp(-6 t) over 300 is near the loss 32 points before its end, and
+    # they lie up to 0.3 around it: 6 of those deviations hide a leap from 1.3 to 3.8.
+    curve = 1 + np.exp(-6 * np.arange(1, 301) / 300)
+    curve[at - 1] += 2.5
+    found = spikes(made_log(curve, noise=0.04))
+    assert isinstance(found, Finding) and found.evidence["steps"] == [at]
+
+
+def test_leaps_of_a_short_log_are_found_from_its_thirtieth_point_on() -> None:
+    # A quarter of 95 points behind the first 5: each is compared with the 24 before.
+    curve = 1 + np.exp(-6 * np.arange(1, 101) / 100)
+    curve[[40, 60, 80]] += 2.5
+    found = spikes(made_log(curve, noise=0.04))
+    assert isinstance(found, Finding) and found.evidence["steps"] == [41, 61, 81]
+
+
+def test_short_logs_of_healthy_noise_raise_no_alarm() -> None:
+    # 200 runs of 80 points with log-normal noise of 15 %: 1.8 times is 3.9 deviations, once in 20,000 draws,
+    # of which 52 of each run are judged: 0.5 are expected, 4 have a chance below 0.2 %.
+    curve = 1 + np.exp(-6 * np.arange(1, 81) / 80)
+    assert len([seed for seed in range(200) if spikes(made_log(curve, noise=0.15, seed=seed))]) < 4
+
+
 def test_leaps_at_equal_distances_are_told_as_a_rhythm_without_advice_on_the_rate() -> None:
     found = spikes(made_log(leaping(400, [100, 150, 200, 250, 300, 350]), noise=0.03))
     assert isinstance(found, Finding) and found.evidence["rhythm"] == "every 50 steps"

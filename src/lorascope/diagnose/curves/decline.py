@@ -1,6 +1,6 @@
 """An evaluation loss that has fallen, as logged."""
 
-from lorascope.diagnose.curves.logged import in_words, measure, need_curve
+from lorascope.diagnose.curves.logged import VISIBLE, LoggedCurve, in_words, measure, need_curve
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 
@@ -15,6 +15,7 @@ def logged_decline(evidence: Evidence) -> Outcome:
         or each of 5 or more evaluations is below the one before (by chance once in 120 flat curves). The last
         two are not shown to lie above the best: what fell and rose again is no healthy decline.
     Gate: 4 evaluations, 10 training points.
+    Where the last one lies 1 % above the best all the same, that is told.
     Advice: measure it exactly.
 
     Source:
@@ -30,6 +31,7 @@ def logged_decline(evidence: Evidence) -> Outcome:
     if not shown and not (len(curve) >= _ALL_FALL and curve.all_fall()):
         return None
     before, after = float(curve.loss_E[0]), float(curve.loss_E[-1])
+    best = float(curve.loss_E[curve.best()])
     word = evidence.step_word
     return Finding(
         rule=RULE,
@@ -39,14 +41,28 @@ def logged_decline(evidence: Evidence) -> Outcome:
             "kind": "curve_only",
             "first_loss": before,
             "last_loss": after,
+            "best_loss": best,
+            "last_above_best": after / best - 1,
             "noise": curve.noise,
             "num_evaluations": len(curve),
             "sentence": f"Evaluation {in_words(evidence, before)} -> {in_words(evidence, after)} "
-            f"over {len(curve)} evaluations.",
+            f"over {len(curve)} evaluations." + _above(curve, word),
         },
         how_sure=f"a noise of {curve.noise:.1%} between neighbours; from the curve alone, and rows that are "
         "in both "
         "splits would do the same",
         action=measure("measure it exactly", evidence),
         would_change="rows that are in both splits, which would make the fall mean less",
+    )
+
+
+def _above(curve: LoggedCurve, word: str) -> str:
+    """That the last evaluation is not the best, where the difference is worth a word."""
+    best = curve.best()
+    share = float(curve.loss_E[-1] / curve.loss_E[best]) - 1
+    if share < VISIBLE:
+        return ""
+    return (
+        f" The last one lies {share:.1%} above the best, that of {word} {int(curve.step_E[best]):,}: "
+        "its noise may do that."
     )

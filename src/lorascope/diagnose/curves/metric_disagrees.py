@@ -58,8 +58,8 @@ class Disagreement:
 def metric_disagrees(evidence: Evidence) -> Outcome:
     """Find an evaluation loss that rose while a task metric improved.
 
-    Signal: the evaluation loss ends 10 % above its best, and its last two evaluations lie above it by 2.5
-        standard errors of a difference; the last two values of accuracy, F1, ROUGE, BLEU, exact match or
+    Signal: the evaluation loss ends 10 % above its best, and its last two evaluations lie above it beyond
+        their noise, as of `overfitting`; the last two values of accuracy, F1, ROUGE, BLEU, exact match or
         another metric of which more is better lie above its value at the step of the lowest loss by 1 % and
         by 2.5 standard errors, each noise from the differences of its neighbours.
     Gate: 5 evaluations, 10 training points, 5 values of such a metric.
@@ -175,7 +175,7 @@ def _finding(evidence: Evidence, curve: LoggedCurve, found: Disagreement) -> Fin
             f"{in_words(evidence, high)} at the end; {found.name} {found.before:.4g} "
             f"and {found.last:.4g}. {winners(evidence, curve, found)}",
         },
-        how_sure=f"both twice in a row beyond {DEVIATIONS} standard errors; noise {curve.noise:.1%} of the "
+        how_sure=f"both twice in a row beyond their noise, {curve.noise:.1%} of the "
         f"loss and {found.noise:.2g} of {found.name}; from the curves alone, so which rows were held out is "
         "not covered, and the best of many evaluations looks better than it is",
         action=choose_first(evidence, curve, found),

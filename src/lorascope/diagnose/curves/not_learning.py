@@ -7,6 +7,7 @@ import numpy as np
 from lorascope.diagnose.curves.logged import logged_curve
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
+from lorascope.diagnose.steps.divergence import divergence
 from lorascope.diagnose.steps.fall import LEAST_FALL, MIN_POINTS, Fall, fall, noise, raise_or_look
 from lorascope.diagnose.steps.gates import need_points
 
@@ -38,8 +39,8 @@ def logged_not_learning(evidence: Evidence) -> Outcome:
         return NotRun(rule=RULE, reason=reason)
     if evaluated is not None and len(evaluated) > 1 and evaluated.rise(0, len(evaluated) - 1) < -LEAST_FALL:
         return None
-    if _fell_at_once(evidence, curve):
-        return None
+    if _fell_at_once(evidence, curve) or isinstance(divergence(evidence), Finding):
+        return None  # what comes apart does not fall either: one cause is enough
     return Finding(
         rule=RULE,
         severity="warn",

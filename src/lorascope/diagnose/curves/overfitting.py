@@ -34,11 +34,13 @@ class _Rise:
 def logged_overfitting(evidence: Evidence) -> Outcome:
     """Find an evaluation loss that rose after its best, from the curve alone.
 
-    Signal: the last two evaluations lie above the best by 1 % and by 2.5 standard errors of a difference,
-        with the noise of successive differences. By size: info below 3 %, warn to 10 %, critical above. It is
-        overfitting where the training loss fell by 1 % over the same steps. Where it did not, or where none
-        is logged, the rise is told without that name ("shown" is false), and does not decide the verdict but
-        for not_enough_evidence; where both are shown to rise `diverging` tells it.
+    Signal: the last two evaluations lie above the best by 1 %, and their mean by 4.25 standard errors above
+        that of the best and its neighbours, or the last three by 2.7 above the best, or each above the one
+        before; with the noise of successive differences, see `LoggedCurve.stays_above`. By size: info below
+        3 %, warn to 10 %, critical above. It is overfitting where the training loss fell by 1 % over the
+        same steps. Where it did not, or where none is logged, the rise is told without that name ("shown" is
+        false), and does not decide the verdict but for not_enough_evidence; where both are shown to rise
+        `diverging` tells it.
         Of 2 to 4 evaluations, whose noise cannot be known: the last lies 3 % above the best, warn from 10 %.
         It counts as overfitting where after the best each is above the one before, twice at least, by 10 % in
         all, and the training loss fell. 2 evaluations are therefore never enough.
@@ -83,8 +85,8 @@ def _of_many(evidence: Evidence, curve: LoggedCurve, rise: _Rise) -> Finding:
             + (" Some guides call this divergence." if rise.shown else "")
             + (f" {winners(evidence, curve, other)}" if other else ""),
         },
-        how_sure=f"twice in a row beyond 2.5 standard errors of a noise of {curve.noise:.1%}; from the curve "
-        "alone, so which rows happened to be held out is not covered",
+        how_sure=f"twice in a row, beyond what a noise of {curve.noise:.1%} does in 2 flat curves of 100; "
+        "from the curve alone, so which rows happened to be held out is not covered",
         action=choose_first(evidence, curve, other) if other else _action(evidence, curve, rise),
         would_change=f"{other.name} as the criterion: by it the training was still improving"
         if other

@@ -2,7 +2,7 @@
 
 import math
 
-from lorascope.diagnose.curves.logged import DEVIATIONS, need_curve
+from lorascope.diagnose.curves.logged import ABOVE_DEVIATIONS, need_curve
 from lorascope.diagnose.evidence import Evidence, Json
 from lorascope.diagnose.finding import NotRun
 
@@ -17,11 +17,11 @@ def logged_visible_rise(evidence: Evidence) -> Json | None:
     curve = need_curve("resolution", evidence)
     if isinstance(curve, NotRun) or not math.isfinite(curve.noise):
         return None
-    share, loss = math.expm1(curve.visible()), float(curve.loss_E[-1])
+    share, loss = math.expm1(curve.visible_rise()), float(curve.loss_E[-1])
     return {
         "nats": share * loss,
         "share": share,
         "num_rows": None,
-        "sentence": f"a rise of {share:.1%} twice in a row: {DEVIATIONS:g} standard errors of a difference, "
+        "sentence": f"a rise of {share:.1%} that stays: {ABOVE_DEVIATIONS:g} standard errors of a difference "
         f"at a noise of {curve.noise:.1%} an evaluation, and 1 % at least",
     }

@@ -24,7 +24,7 @@ _LEAST_SHARE = 0.25
 def logged_both_rise(evidence: Evidence) -> Outcome:
     """Find a training that comes apart slowly: evaluation and training loss both rise.
 
-    Signal: the last two evaluations lie above the best by 3 % and by 2.5 standard errors of a difference;
+    Signal: the last two evaluations lie above the best by 3 % and beyond their noise, as of `overfitting`;
         over the same steps the training loss rose too, and its last tenth lies above its best stretch of that
         length by 3 % and 4 standard errors. Warn, critical above 10 % of the evaluation loss.
     Gate: 5 evaluations, 10 training points.
@@ -63,7 +63,7 @@ def logged_both_rise(evidence: Evidence) -> Outcome:
             f"{int(curve.step_E[last]):,}; over the same {word}s the training loss moved by {trained:+.0%}, "
             f"and its end lies {math.exp(climb.height) - 1:.0%} above its best stretch.",
         },
-        f"evaluation twice in a row beyond 2.5 standard errors of a noise of {curve.noise:.1%}, training "
+        f"evaluation twice in a row beyond its noise of {curve.noise:.1%}, training "
         f"{climb.deviations:.0f} standard errors above its best stretch; from the curves alone",
         severity,
     )

@@ -12,7 +12,7 @@ def need_likelihood(rule: str, evidence: Evidence) -> NotRun | None:
     if evidence.log is not None and evidence.log.is_rl:
         return NotRun(rule=rule, reason="rewards are logged: the loss of such a training is no likelihood")
     if evidence.log is not None and evidence.log.is_negative:
-        return NotRun(rule=rule, reason="the loss is negative: no likelihood is")
+        return NotRun(rule=rule, reason="the loss is negative, and no likelihood of tokens is")
     return None
 
 

@@ -39,10 +39,23 @@ def medians_at(values: np.ndarray, at: np.ndarray, first: int, last: int) -> np.
 
 
 def spreads_at(values: np.ndarray, at: np.ndarray, first: int, last: int) -> np.ndarray:
-    """Robust standard deviation of the same windows: 1.4826 median|value - median|, at least 1e-9."""
+    """Robust standard deviation of the same windows around their own trend, at least 1e-9.
+
+        spread = 1.4826 median|residual - median residual|    residual = value - slope * place
+
+    The slope is that between the medians of the two halves: a curve that falls within its window is not
+    scattered by as much as it falls. Where no slope leaves less, there is none: a window that leaps has no
+    trend.
+    """
+    num = last - first + 1
+    half = num // 2
+
+    def away(window: np.ndarray) -> np.ndarray:
+        return _middle(np.abs(window - _middle(window)[:, None]))
 
     def spread(window: np.ndarray) -> np.ndarray:
-        return _middle(np.abs(window - _middle(window)[:, None]))
+        slope = (_middle(window[:, num - half :]) - _middle(window[:, :half])) / max(num - half, 1)
+        return np.minimum(away(window), away(window - slope[:, None] * np.arange(num)))
 
     return np.asarray(np.maximum(_MAD_TO_SD * _over_windows(values, at, first, last, spread), 1e-9))
 

@@ -60,7 +60,9 @@ def no_effect(evidence: Evidence) -> Outcome:
             "sentence": f"After {len(evidence.steps):,} steps {reason}.",
         },
         how_sure="certain: these are equalities, not estimates",
-        action=f"look at what is trained on: {evidence.look_at_data()}",
+        action=f"set a learning rate: {evidence.retrain(learning_rate='1e-4')}"
+        if rate_is_zero and not still
+        else f"look at what is trained on: {evidence.look_at_data()}",
         would_change="a single loss that moves",
     )
 

@@ -11,7 +11,7 @@ from lorascope.diagnose.steps.gates import need_points
 from lorascope.diagnose.steps.local import lower_bounds, medians_at, pooled, spreads_at
 
 RULE = "spikes"
-_WINDOW = 64
+_WINDOW, _LEAST_WINDOW = 64, 24
 _DEVIATIONS, _TIMES = 6.0, 1.8
 _SKIPPED_SHARE, _SKIPPED_MOST = 0.05, 5
 _MANY = 3
@@ -25,7 +25,7 @@ class Spikes:
 
     Attributes:
         at: Index of each spike among the training points.
-        times: Loss there over the median of the 64 points before.
+        times: Loss there over the median of the points before.
         with_gradient: Whether the gradient norm leapt too.
     """
 
@@ -35,9 +35,10 @@ class Spikes:
 
 
 def find_spikes(loss: np.ndarray, grad_norm: np.ndarray) -> Spikes:
-    """Find the points that leap out of the 64 before them.
+    """Find the points that leap out of the 64 before them; of a quarter of short logs, 24 at least.
 
-        x = ln(loss)    z = (x - median of the past 64) / (1.4826 MAD of them)    spike: z > 6, 1.8 times
+        x = ln(loss)    z = (x - median of the past 64) / (1.4826 MAD around their trend)
+        spike: z > 6, 1.8 times the median
 
     Args:
         loss: Of each training point, NaN where there is none, [P].
@@ -49,45 +50,49 @@ def find_spikes(loss: np.ndarray, grad_norm: np.ndarray) -> Spikes:
     """
     where = np.flatnonzero(np.isfinite(loss) & (loss > 0))
     where = where[min(_SKIPPED_MOST, int(_SKIPPED_SHARE * len(where))) :]
-    if len(where) <= _WINDOW:
+    width = min(_WINDOW, max(_LEAST_WINDOW, len(where) // 4))
+    if len(where) <= width:
         none = np.empty(0, dtype=int)
         return Spikes(at=none, times=np.empty(0), with_gradient=np.empty(0, dtype=bool))
     logs = np.log(loss[where])
-    at = np.flatnonzero(logs - lower_bounds(logs, _WINDOW) > np.log(_TIMES))
-    at = at[at >= _WINDOW]
-    leapt = _leaps(logs, at)
+    at = np.flatnonzero(logs - lower_bounds(logs, width) > np.log(_TIMES))
+    at = at[at >= width]
+    leapt = _leaps(logs, at, width)
     return Spikes(
         at=where[at[leapt]],
-        times=np.exp(_heights(logs, at[leapt])),
-        with_gradient=_leaps_too(grad_norm[where], at[leapt]),
+        times=np.exp(_heights(logs, at[leapt], width)),
+        with_gradient=_leaps_too(grad_norm[where], at[leapt], width),
     )
 
 
-def _leaps_too(norm: np.ndarray, at: np.ndarray) -> np.ndarray:
+def _leaps_too(norm: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
     known = np.isfinite(norm) & (norm > 0)
     if not len(at) or known.mean() < 0.5:
         return np.zeros(len(at), dtype=bool)
-    return _leaps(np.log(np.where(known, norm, np.median(norm[known]))), at)
+    return _leaps(np.log(np.where(known, norm, np.median(norm[known]))), at, width)
 
 
-def _leaps(logs: np.ndarray, at: np.ndarray) -> np.ndarray:
+def _leaps(logs: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
     """Whether each of some points leaps out of the window before it, by deviations and by size."""
-    height, spread = _heights(logs, at), spreads_at(logs, at, -_WINDOW, -1)
-    return np.asarray((height > _DEVIATIONS * spread) & (height > np.log(_TIMES)))
+    height = _heights(logs, at, width)
+    leapt = height > np.log(_TIMES)
+    leapt[leapt] = height[leapt] > _DEVIATIONS * spreads_at(logs, at[leapt], -width, -1)
+    return leapt
 
 
-def _heights(logs: np.ndarray, at: np.ndarray) -> np.ndarray:
-    return np.asarray(logs[at] - medians_at(logs, at, -_WINDOW, -1))
+def _heights(logs: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
+    return np.asarray(logs[at] - medians_at(logs, at, -width, -1))
 
 
 def spikes(evidence: Evidence) -> Outcome:
     """Find leaps of the training loss, and tell an artefact of their rhythm from instability.
 
-    Signal: a loss more than 6 robust deviations and 1.8 times above the median of the 64 before. Info; warn
+    Signal: a loss more than 6 robust deviations and 1.8 times above the median of the 64 before (a
+        quarter of logs below 256 points), the deviations around the trend of those. Info; warn
         from the third on, and where the gradient norm leaps with one. Leaps at equal distances (coefficient
         of variation <= 0.15) or three quarters of them where an epoch begins are told as rhythm; leaps of
         neighbouring points are none, nor those of a training that comes apart.
-    Gate: 64 points behind the first 5 %.
+    Gate: 65 points.
     Advice: the batches of these steps; for a rhythm, what the trainer does at that distance.
 
     Source:

@@ -15,17 +15,16 @@ _LEAST_POINTS = 30
 _LEAST_BOUNDARIES = 2
 _LEAST_IN_EPOCH = 5
 _LEAST_DROP = 0.04
-_MANY = 8
 _MOST = 0.75
-_TIMES, _DEVIATIONS = 3.0, 3.0
+_TIMES, _DEVIATIONS = 3.0, 3.5
 
 
 def staircase(evidence: Evidence) -> Outcome:
     """Find a fall in stairs.
 
     Signal: over the boundaries between epochs the log loss drops by at least 4 % each on average, 3 times as
-        much as it falls inside the epochs behind the first, and 3 times its standard error; most boundaries
-        drop.
+        much as it falls inside the epochs behind the first; what half of that fall does not explain is 3.5
+        times the standard error; most boundaries drop.
     Gate: 2 boundaries, 5 points in each epoch, epochs in the log.
     Advice: stop after the epoch whose validation loss is lowest: what falls at a boundary falls because the
         same rows come again.
@@ -47,9 +46,11 @@ def staircase(evidence: Evidence) -> Outcome:
     ends = [_ends(one) for one in epochs]
     drops = np.array([before[1] - after[0] for before, after in itertools.pairwise(ends)])
     inside = np.array([first - last for first, last in ends[1:]])
-    stderr = _stderr(drops, epochs)
-    least = max(_LEAST_DROP, _TIMES * float(inside.mean()), _DEVIATIONS * stderr)
-    if drops.mean() < least or (drops > 0).mean() < _MOST:
+    least = max(_LEAST_DROP, _TIMES * float(inside.mean()))
+    # A smooth fall drops by half as much between the thirds beside a boundary as between those of an epoch.
+    excess = float(drops.mean()) - max(0.0, float(inside.mean())) / 2
+    few = excess < _DEVIATIONS * _stderr(drops, epochs)
+    if drops.mean() < least or few or (drops > 0).mean() < _MOST:
         return None
     return Finding(
         rule=RULE,
@@ -72,10 +73,8 @@ def staircase(evidence: Evidence) -> Outcome:
 
 
 def _stderr(drops: np.ndarray, epochs: list[np.ndarray]) -> float:
-    """Standard error of the mean drop: from the drops, and of few not below their noise."""
+    """Standard error of the mean drop: from the drops, and not below their noise."""
     seen = float(drops.std(ddof=1)) / math.sqrt(len(drops))
-    if len(drops) >= _MANY:
-        return seen
     third = max(2, min(len(one) for one in epochs) // 3)
     return max(seen, median_difference_stderr(noise(np.concatenate(epochs)), third * len(drops)))
 
