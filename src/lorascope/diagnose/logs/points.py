@@ -94,9 +94,10 @@ class Columns:
             )
             # Who writes a loss so writes so all over the file, where three digits alone would not tell it.
             self.decimal_commas |= is_loss
-        elif is_loss and (comma := may_be_decimals(raw)) is not None:
+        elif is_loss and (grouped := may_be_decimals(raw)) is not None:
             self.problems.append(
-                f'commas before three digits in column "{name}": {comma} was read as {comma.replace(",", "")}'
+                f'commas before three digits in column "{name}": {grouped} was read as '
+                f"{grouped.replace(',', '')}"
             )
         if is_loss and (percent := in_percent(raw)) is not None:
             self.problems.append(
