@@ -75,7 +75,7 @@ def _leaps_too(norm: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
 def _leaps(logs: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
     """Whether each of some points leaps out of the window before it, by deviations and by size."""
     height = _heights(logs, at, width)
-    leapt = height > np.log(_TIMES)
+    leapt = np.asarray(height > np.log(_TIMES))
     leapt[leapt] = height[leapt] > _DEVIATIONS * spreads_at(logs, at[leapt], -width, -1)
     return leapt
 
