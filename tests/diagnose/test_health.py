@@ -39,3 +39,23 @@ def test_a_part_without_a_rule_that_ran_is_unknown_and_not_guessed() -> None:
     told = health([finding("healthy_decline"), finding("carry_over", carry_over=0.74)], not_run)
     assert told["unknown"] == ["generation"] and told["score"] == 74
     assert told["parts"]["generation"] is None
+
+
+def test_without_a_verdict_fit_and_generalisation_are_unknown() -> None:
+    few = dropped(0.002)
+    assert health([few], [])["score"] == 100  # 1 row of 500 holds nothing back
+    scored = health([few], [], judged=False)
+    assert scored["score"] is None and {"fit", "generalisation"} <= set(scored["unknown"])
+    assert health([dropped(0.02)], [])["score"] == 90
+
+
+def dropped(share: float) -> Finding:
+    return Finding(
+        rule="dropped_rows",
+        severity="info",
+        title="t",
+        evidence={"share": share, "sentence": "s"},
+        how_sure="h",
+        action="a",
+        would_change="w",
+    )

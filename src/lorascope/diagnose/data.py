@@ -6,7 +6,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 from lorascope.errors import command
 
-_MANY = 0.05
+_FEW, _MANY = 0.01, 0.05
 _MOST = 0.50
 
 
@@ -129,6 +129,11 @@ def dropped_rows(evidence: Evidence) -> Outcome:
         action=f"read them, each with its line and reason: {evidence.run}/prepare/dropped.jsonl",
         would_change="a larger prepare.max_length for rows that are too long; mended rows for malformed ones",
     )
+
+
+def few_dropped(finding: Finding) -> bool:
+    """Whether a finding is of rows left out that are below 1 % of all: they hold nothing back."""
+    return finding.rule == "dropped_rows" and float(finding.evidence["share"]) < _FEW
 
 
 def prepared_again(evidence: Evidence) -> Outcome:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from lorascope.diagnose.data import few_dropped
 from lorascope.diagnose.finding import Finding, NotRun
 
 Json = dict[str, Any]
@@ -56,7 +57,9 @@ _TOLD_BY = ("fit", "generalisation")
 """Parts without which nothing good can be said of a training."""
 
 
-def health(findings: Sequence[Finding], not_run: Sequence[NotRun], *, of_curves: bool = False) -> Json:
+def health(
+    findings: Sequence[Finding], not_run: Sequence[NotRun], *, of_curves: bool = False, judged: bool = True
+) -> Json:
     """Score a training.
 
     A part is measured where one of its rules could be run; its score is that of its worst finding, 100
@@ -69,6 +72,8 @@ def health(findings: Sequence[Finding], not_run: Sequence[NotRun], *, of_curves:
         findings: Of all rules.
         not_run: The rules whose gates did not open.
         of_curves: Whether only a log of another trainer was read.
+        judged: Whether there was a verdict. Without one fit and generalisation are unknown unless a warning
+            speaks for them: that nothing was found does not say that nothing is there.
 
     Returns:
         "score" 0 to 100, None where nothing was measured, and where neither a warning was given nor both fit
@@ -78,15 +83,19 @@ def health(findings: Sequence[Finding], not_run: Sequence[NotRun], *, of_curves:
     closed = {one.rule for one in not_run}
     if of_curves:
         closed |= {rule for rules in PARTS.values() for rule in rules if rule not in OF_CURVES}
-    scored = _scored(findings, closed)
+    scored = _scored(findings, closed, () if judged else _TOLD_BY)
     return {**scored, "told": _told(scored)}
 
 
-def _scored(findings: Sequence[Finding], closed: Collection[str]) -> Json:
+def _scored(findings: Sequence[Finding], closed: Collection[str], untold: Collection[str]) -> Json:
     parts: dict[str, int | None] = {}
     worst_rule: dict[str, str] = {}
     for part, rules in PARTS.items():
         found = {one.rule: _points(one) for one in findings if one.rule in rules}
+        warned = any(one.severity != "info" for one in findings if one.rule in rules)
+        if part in untold and not warned:
+            parts[part] = None
+            continue
         if not found and all(rule in closed for rule in rules if rule not in _NOT_ALONE):
             parts[part] = None
             continue
@@ -111,6 +120,8 @@ def _points(finding: Finding) -> int:
         return max(0, round(100 - _PER_SHARE * float(finding.evidence["share"])))
     if finding.rule == "carry_over":
         return round(100 * min(1.0, max(0.0, float(finding.evidence["carry_over"]))))
+    if few_dropped(finding):
+        return 100
     if finding.rule == "no_effect":
         return 0
     if finding.severity == "info":

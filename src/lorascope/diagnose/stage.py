@@ -239,7 +239,12 @@ def diagnose(evidence: Evidence) -> dict[str, Any]:
         "evidence": "measured" if evidence.log is None else "curve_only",
         "verdict": verdict,
         "verdict_reason": reason,
-        "health": health(findings, not_run, of_curves=evidence.log is not None),
+        "health": health(
+            findings,
+            not_run,
+            of_curves=evidence.log is not None,
+            judged=verdict != "not_enough_evidence",
+        ),
         "state": evidence.state,
         "has_validation": evidence.validation is not None or logged_curve(evidence) is not None,
         "last_step": evidence.last_step,

@@ -5,6 +5,7 @@ from typing import Any
 
 from lorascope.diagnose.curves.logged import MIN_EVALS as LOGGED_EVALS
 from lorascope.diagnose.curves.logged import MIN_POINTS, logged_curve
+from lorascope.diagnose.data import few_dropped
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import SEVERITIES, Finding
 from lorascope.diagnose.rows.gates import MIN_EVALS
@@ -169,7 +170,7 @@ def _missing_in_log(evidence: Evidence) -> list[dict[str, Any]]:
             {"what": "training points", "have": len(evidence.losses), "need": MIN_POINTS, "how": how}
         )
     if curve is None or len(curve) < LOGGED_EVALS:
-        how = f"hold out validation rows and evaluate at least {LOGGED_EVALS + 1} times"
+        how = f"hold out validation rows and evaluate at least {LOGGED_EVALS} times"
         have = 0 if curve is None else len(curve)
         missing.append({"what": "evaluations", "have": have, "need": LOGGED_EVALS, "how": how})
     return missing
@@ -231,9 +232,13 @@ def no_likelihood_finding(evidence: Evidence) -> Finding | None:
 
 
 def by_importance(findings: Sequence[Finding], verdict: str) -> list[Finding]:
-    """Order findings: the severest first, among equals what the verdict rests on, then the data."""
+    """Order findings: the severest first, among equals what the verdict rests on, then the data.
 
-    def rank(one: Finding) -> tuple[int, bool, bool]:
-        return -SEVERITIES.index(one.severity), one.rule != verdict, one.rule not in _DATA_RULES
+    A few rows that were left out come last.
+    """
+
+    def rank(one: Finding) -> tuple[int, bool, bool, bool]:
+        of_data = one.rule in _DATA_RULES
+        return -SEVERITIES.index(one.severity), one.rule != verdict, not of_data, few_dropped(one)
 
     return sorted(findings, key=rank)

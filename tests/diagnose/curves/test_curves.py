@@ -149,7 +149,9 @@ def test_the_earliest_tied_checkpoint_on_disk_is_the_one_to_ship(tmp_path: Path)
     ]
     assert (ship["adapter"], ship["step"], ship["shown"]) == ("checkpoint-125", 125, True)
     bare = diagnose(made_log(FALLING, evals, noise=0.02))["step_to_ship"]
-    assert bare["adapter"] is None and bare["step"] == 125 and "no checkpoint" in bare["why"]
+    # Beside no checkpoint the earliest tied one is named: 1.51 lies 0.7 % above 1.5, within its noise.
+    assert bare["adapter"] is None and bare["step"] == bare["tied_steps"][0] == 100
+    assert "is that of step 125; step 100 is the earliest not shown" in bare["why"]
 
 
 def test_a_resumed_log_is_read_without_the_steps_that_were_done_again() -> None:

@@ -85,7 +85,8 @@ def test_flat_and_settling_curves_seldom_seem_to_rise(spread: float) -> None:
 def test_three_evaluations_each_above_the_one_before_are_overfitting() -> None:
     evals = {60: 1.10, 120: 1.25, 200: 1.60}  # 45 % in two rises
     report, found = judged(made_log(FALLING, evals, noise=0.02))
-    assert report["verdict"] == "overfitting" and found["overfitting"]["severity"] == "warn"
+    assert report["verdict"] == "overfitting" and found["overfitting"]["severity"] == "critical"
+    assert report["step_to_ship"]["step"] == 60  # as the finding says
     assert "from 1.1 to 1.6" in report["verdict_reason"] and "still_improving" not in found
     assert "5 are needed to know its noise" in found["overfitting"]["how_sure"]
     assert not any("train longer" in one["action"] for one in report["findings"])

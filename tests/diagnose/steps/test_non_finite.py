@@ -141,3 +141,13 @@ def test_a_few_rounded_losses_below_zero_are_still_likelihoods() -> None:
     losses[7] = -1.0  # 1 of 200 is below the 1 % that is asked for
     evidence = made_log(losses)
     assert evidence.log is not None and not evidence.log.is_negative
+
+
+def test_weights_are_not_called_lost_where_later_losses_are_finite() -> None:
+    once, ever = np.full(20, 2.0), np.full(20, 2.0)
+    once[9], ever[9:] = NAN, NAN
+    found = non_finite(made_log(once))
+    assert isinstance(found, Finding) and "so the weights are sound" in found.how_sure
+    assert found.action.startswith("look at what was computed at step 10")
+    found = non_finite(made_log(ever))
+    assert isinstance(found, Finding) and found.action.startswith("go back to a checkpoint before step 10")

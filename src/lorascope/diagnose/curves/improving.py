@@ -118,7 +118,7 @@ def _by_training(evidence: Evidence, missing: NotRun) -> Outcome:
         + ("nobody measured" if curve is None else "too few evaluations say"),
         action="hold out validation rows and train longer"
         if curve is None
-        else f"evaluate more often, {MIN_EVALS + 1} times at least, and train longer while that falls",
+        else f"evaluate more often, {MIN_EVALS} times at least, and train longer while that falls",
         would_change="an evaluation loss that no longer falls",
     )
 

@@ -177,11 +177,15 @@ def need_curve(
     if curve is None:
         return NotRun(rule=rule, reason="no evaluation loss is logged")
     if len(curve) < least:
-        return NotRun(rule=rule, reason=f"{len(curve)} evaluations are logged, {least} are needed")
+        return NotRun(rule=rule, reason=f"{_counted(len(curve))} logged, {least} are needed")
     if len(evidence.losses) < points:
         reason = f"{len(evidence.losses)} training losses are logged, {points} are needed"
         return NotRun(rule=rule, reason=reason)
     return curve
+
+
+def _counted(num: int) -> str:
+    return "1 evaluation is" if num == 1 else f"{num} evaluations are"
 
 
 def train_loss_near(evidence: Evidence, step: float, width: float) -> float | None:

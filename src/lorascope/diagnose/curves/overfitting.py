@@ -42,8 +42,8 @@ def logged_overfitting(evidence: Evidence) -> Outcome:
         false), and does not decide the verdict but for not_enough_evidence; where both are shown to rise
         `diverging` tells it.
         Of 2 to 4 evaluations, whose noise cannot be known: the last lies 3 % above the best, warn from 10 %.
-        It counts as overfitting where after the best each is above the one before, twice at least, by 10 % in
-        all, and the training loss fell. 2 evaluations are therefore never enough.
+        It counts as overfitting, with the severity of its size, where after the best each is above the one
+        before, twice at least, by 10 % in all, and the training loss fell. 2 evaluations are never enough.
     Gate: 2 evaluations.
     Advice: the checkpoint of the best evaluation; then fewer epochs. Where a task metric improved meanwhile,
         see `metric_disagrees`, both winners are named, and the criterion is to be chosen first.
@@ -62,20 +62,36 @@ def logged_overfitting(evidence: Evidence) -> Outcome:
         if share < _WARN:
             reason = f"{len(curve)} evaluations are logged, {MIN_EVALS} are needed to know their noise"
             return NotRun(rule=RULE, reason=reason)
-        shown = fell and share >= _CRITICAL and best < last - 1 and curve.all_rise(best)
+        shown = few_overfit(evidence, curve)
         return _of_few(evidence, curve, _Rise(best=best, share=share, trained=trained, shown=shown))
     if not curve.stays_above(best) or both_rise(evidence, curve):
         return None
     return _of_many(evidence, curve, _Rise(best=best, share=share, trained=trained, shown=fell))
 
 
+def few_overfit(evidence: Evidence, curve: LoggedCurve) -> bool:
+    """Whether evaluations too few to know their noise count as overfitting all the same.
+
+    Args:
+        evidence: Of a log.
+        curve: Its evaluation losses, fewer than `MIN_EVALS`.
+    """
+    best, last = curve.best(), len(curve) - 1
+    trained = train_change(evidence, curve, best, last)
+    risen = float(curve.loss_E[last] / curve.loss_E[best]) - 1 >= _CRITICAL
+    return risen and best < last - 1 and curve.all_rise(best) and trained is not None and trained < -VISIBLE
+
+
+def _severity(share: float) -> Severity:
+    return "info" if share < _WARN else "warn" if share <= _CRITICAL else "critical"
+
+
 def _of_many(evidence: Evidence, curve: LoggedCurve, rise: _Rise) -> Finding:
     word, since = evidence.step_word, int(curve.step_E[rise.best])
-    severity: Severity = "info" if rise.share < _WARN else "warn" if rise.share <= _CRITICAL else "critical"
     other = disagreement(evidence, curve)
     return Finding(
         rule=RULE,
-        severity=severity,
+        severity=_severity(rise.share),
         title=f"overfitting since {word} {since:,}: evaluation loss is {rise.share:.1%} above its best"
         if rise.shown
         else f"evaluation loss rose by {rise.share:.1%} since {word} {since:,}; {_untold(rise)}",
@@ -100,7 +116,7 @@ def _of_few(evidence: Evidence, curve: LoggedCurve, rise: _Rise) -> Finding:
     unknown, risen = f"{MIN_EVALS} are needed to know its noise", len(curve) - rise.best
     return Finding(
         rule=RULE,
-        severity="warn" if rise.share >= _CRITICAL else "info",
+        severity=_severity(rise.share) if rise.shown else "warn" if rise.share >= _CRITICAL else "info",
         title=f"overfitting since {word} {since:,}: evaluation rose from {low:.4g} to {high:.4g}, each of "
         f"{risen} evaluations above the one before"
         if rise.shown

@@ -5,6 +5,7 @@ from typing import Any
 
 from lorascope.diagnose.curves.logged import DEVIATIONS, MIN_EVALS, logged_curve
 from lorascope.diagnose.curves.metric_disagrees import disagreement
+from lorascope.diagnose.curves.overfitting import few_overfit
 from lorascope.diagnose.evidence import Evidence
 
 Json = dict[str, Any]
@@ -15,8 +16,9 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
 
     An evaluation is tied with the best where it lies above it by less than 2.5 standard errors of a
     difference, with the noise of successive differences. Of the tied ones that are known to be on disk
-    the earliest is chosen; where no checkpoint folder is beside the log, the steps are named and nothing is
-    claimed to exist. Where a task metric improved while the loss rose, its best step is named beside.
+    the earliest is chosen; where no checkpoint folder is beside the log, the earliest tied step is named and
+    nothing is claimed to exist. Of few evaluations the best where they count as overfitting.
+    Where a task metric improved while the loss rose, its best step is named beside.
 
     Returns:
         As `step_to_ship` of a run of ours; "adapter" is the name of a checkpoint folder or None.
@@ -26,10 +28,18 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
         by = f"choose by {log.rewards[0]}" if log.is_rl else "choose by a metric of the task"
         return _choice(None, None, f"the loss is no likelihood, so it ranks no checkpoint; {by}")
     curve = logged_curve(evidence)
+    if curve is not None and len(curve) < MIN_EVALS and few_overfit(evidence, curve):
+        step = int(curve.step_E[curve.best()])
+        name = next((name for name, at in sorted(evidence.adapters.items()) if at == step), None)
+        why = f"each evaluation after that of step {step:,} is above the one before"
+        return _choice(name, step, why, [step], shown=name is not None)
     if curve is None or len(curve) < MIN_EVALS:
         num = 0 if curve is None else len(curve)
         return _choice(
-            None, None, f"{num} evaluations are logged, so no checkpoint is shown to be better than another"
+            None,
+            None,
+            f"{num} evaluation{'s are' if num != 1 else ' is'} logged, so no checkpoint is shown to be "
+            "better than another",
         )
     best = curve.best()
     tie = DEVIATIONS * math.sqrt(2) * curve.noise
@@ -50,11 +60,12 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
             else f"it is the earliest not shown to be worse than the best, step {best_step:,}"
         )
         return _choice(name, step, why + other, tied, shown=True)
+    earliest = f"; step {tied[0]:,} is the earliest not shown to be worse" if tied[0] != best_step else ""
     why = (
-        f"the lowest evaluation loss is that of step {best_step:,}; no checkpoint of a tied step is beside "
-        "the log"
+        f"the lowest evaluation loss is that of step {best_step:,}{earliest}; no checkpoint of a tied step "
+        "is beside the log"
     )
-    return _choice(None, best_step, why + other, tied)
+    return _choice(None, tied[0], why + other, tied)
 
 
 def _within(loss: float, best: float, tie: float) -> bool:

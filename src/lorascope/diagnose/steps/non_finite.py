@@ -93,6 +93,7 @@ def _logged(evidence: Evidence, broken: np.ndarray, what: str, severity: Severit
     curve = evidence.steps if len(broken) == len(evidence.steps) else evidence.log.evals  # type: ignore[union-attr]
     step = int(curve.step[first])
     word = evidence.step_word
+    sound = _sound_after(evidence, int(curve.step[broken][-1]))
     return Finding(
         rule=RULE,
         severity=severity,
@@ -104,10 +105,22 @@ def _logged(evidence: Evidence, broken: np.ndarray, what: str, severity: Severit
             "first_step": step,
             "sentence": f"NaN or infinity was logged {num:,} times, first at {word} {step:,}.",
         },
-        how_sure="certain: that is what was logged; weights that a NaN has reached do not recover",
-        action=f"go back to a checkpoint before {word} {step:,} and {evidence.slower()}, in bf16 or float32",
+        how_sure="certain that it was logged; every number after it is finite, so the weights are sound: "
+        "weights that a NaN has reached do not recover"
+        if sound
+        else "certain: that is what was logged; weights that a NaN has reached do not recover",
+        action=f"look at what was computed at {word} {step:,}: its rows, and whether half precision overflowed"
+        if sound
+        else f"go back to a checkpoint before {word} {step:,} and {evidence.slower()}, in bf16 or float32",
         would_change="a log whose numbers are all finite",
     )
+
+
+def _sound_after(evidence: Evidence, step: int) -> bool:
+    """Whether training losses were logged after a step, all of them finite and not the 0 of a NaN."""
+    later = evidence.steps.step > step
+    loss, norm = evidence.steps.loss[later], evidence.steps.grad_norm_not_finite[later]
+    return bool(len(loss) and np.isfinite(loss).all() and (loss > 0).all() and not norm.any())
 
 
 def _zeros(evidence: Evidence) -> Finding | None:
