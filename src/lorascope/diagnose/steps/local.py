@@ -55,7 +55,7 @@ def spreads_at(values: np.ndarray, at: np.ndarray, first: int, last: int) -> np.
 
     def spread(window: np.ndarray) -> np.ndarray:
         slope = (_middle(window[:, num - half :]) - _middle(window[:, :half])) / max(num - half, 1)
-        return np.minimum(away(window), away(window - slope[:, None] * np.arange(num)))
+        return np.asarray(np.minimum(away(window), away(window - slope[:, None] * np.arange(num))))
 
     return np.asarray(np.maximum(_MAD_TO_SD * _over_windows(values, at, first, last, spread), 1e-9))
 
