@@ -77,7 +77,7 @@ def _leaps(logs: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
     height = _heights(logs, at, width)
     leapt = np.asarray(height > np.log(_TIMES))
     leapt[leapt] = height[leapt] > _DEVIATIONS * spreads_at(logs, at[leapt], -width, -1)
-    return leapt
+    return np.asarray(leapt)
 
 
 def _heights(logs: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
