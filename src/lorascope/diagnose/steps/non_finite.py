@@ -109,12 +109,7 @@ def _logged(evidence: Evidence, broken: np.ndarray, what: str, severity: Severit
         "weights that a NaN has reached do not recover"
         if sound
         else "certain: that is what was logged; weights that a NaN has reached do not recover",
-<<<<<<< HEAD
-        action=f"look at what was computed at {word} {step:,}: its rows, and whether half precision "
-        "overflowed"
-=======
         action=f"look at what was computed at {word} {step:,}: its rows, and whether fp16 overflowed"
->>>>>>> h-rules
         if sound
         else f"go back to a checkpoint before {word} {step:,} and {evidence.slower()}, in bf16 or float32",
         would_change="a log whose numbers are all finite",
