@@ -11,10 +11,8 @@ from lorascope.run.dataset import Example
 from lorascope.run.records import SetScore
 
 _LEAST, _MOST, _SHARE = 5, 20, 0.10
-_EXAMPLES, _FEWEST_EXAMPLES = (
-    200,
-    64,
-)  # 64 rows show a rise of 0.03 nats in nine cases of ten, 200 one of 0.02
+# Simulated: 50 rows show a rise of 0.03 nats in 86 runs of 100, 200 rows one of 0.02 in 90.
+_EXAMPLES, _FEWEST_EXAMPLES = 200, 64
 # A forward pass costs about half a LoRA step: 2N of 4N FLOP per token, since frozen weights get no gradient.
 _FORWARD_SHARE = 0.5
 
