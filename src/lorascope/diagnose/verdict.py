@@ -178,14 +178,14 @@ def _missing_in_log(evidence: Evidence) -> list[dict[str, Any]]:
 
 def missing_finding(evidence: Evidence, missing: Sequence[dict[str, Any]]) -> Finding:
     """The finding that there is too little to judge."""
-    told = "; ".join(f"{one['have']} {one['what']} of the {one['need']} that are needed" for one in missing)
+    told = "; ".join(f"{one['have']} of the {one['need']} {one['what']} that are needed" for one in missing)
     return Finding(
         rule="not_enough_evidence",
         severity="info",
         title=f"too little to judge by: {told}",
         evidence={
             **{one["what"].replace(" ", "_"): one["have"] for one in missing},
-            "sentence": f"There are {told}.",
+            "sentence": f"So far {told}.",
         },
         how_sure="certain; with fewer rows a 95 % interval covers less than 93 %, and nobody can tell by "
         "how much"
