@@ -59,7 +59,8 @@ def fill_and_go_on(ground: Ground, disk: Path, room: int) -> dict[str, object]:
     """Train with so much room, see how it stops, and finish with enough of it."""
     resize(disk, 64 << 20)
     run = RunFolder(Path(shutil.copytree(ground.ready.path, disk / "run")))
-    (disk / "run.said").write_bytes(b" " * _PAGE)  # what the command says finds room
+    (disk / "run.said").write_bytes(b" " * _PAGE)  # what the command says finds room,
+    (run.path / ".training.lock").write_bytes(b" ")  # and so does the machine's name in the lock
     before = used(disk)
     resize(disk, before + room)
     child = start(run, "--resume")
