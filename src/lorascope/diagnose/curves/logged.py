@@ -65,7 +65,11 @@ class LoggedCurve:
 
     def visible(self) -> float:
         """The least change between two evaluations that noise does not explain, at least 1 %."""
-        return max(VISIBLE, DEVIATIONS * math.sqrt(2) * self.noise)
+        return max(VISIBLE, self.within_noise())
+
+    def within_noise(self) -> float:
+        """The largest change between two evaluations that noise explains: 2.5 standard errors."""
+        return DEVIATIONS * math.sqrt(2) * self.noise
 
     def stays_above(self, index: int) -> bool:
         """Whether the last two evaluations, both after this one, lie visibly above it.

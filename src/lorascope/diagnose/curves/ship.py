@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from lorascope.diagnose.curves.logged import DEVIATIONS, MIN_EVALS, logged_curve
+from lorascope.diagnose.curves.logged import MIN_EVALS, logged_curve
 from lorascope.diagnose.curves.metric_disagrees import disagreement
 from lorascope.diagnose.curves.overfitting import few_overfit
 from lorascope.diagnose.evidence import Evidence
@@ -42,7 +42,7 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
             "better than another",
         )
     best = curve.best()
-    tie = DEVIATIONS * math.sqrt(2) * curve.noise
+    tie = curve.within_noise()
     tied = [
         int(step)
         for step, loss in zip(curve.step_E, curve.loss_E, strict=True)

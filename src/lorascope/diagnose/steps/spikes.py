@@ -77,7 +77,7 @@ def _leaps(logs: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
     height = _heights(logs, at, width)
     leapt = np.asarray(height > np.log(_TIMES))
     leapt[leapt] = height[leapt] > _DEVIATIONS * spreads_at(logs, at[leapt], -width, -1)
-    return np.asarray(leapt)
+    return leapt
 
 
 def _heights(logs: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
@@ -216,9 +216,8 @@ def _points_of_enough_tokens(evidence: Evidence) -> np.ndarray:
     """The losses behind warmup, of our runs so that each is the mean of enough target tokens."""
     if evidence.log is not None:
         return evidence.losses
-    points = evidence.steps
-    tokens, loss = np.diff(points.num_tokens, prepend=0.0)[evidence.warmed_up :], points.loss
-    loss = loss[evidence.warmed_up :]
+    points, start = evidence.steps, evidence.warmed_up
+    loss, tokens = points.loss[start:], np.diff(points.num_tokens, prepend=0.0)[start:]
     usable = np.isfinite(loss) & (loss > 0) & (tokens > 0)
     return pooled(loss[usable], tokens[usable], _ENOUGH_TOKENS) if usable.any() else evidence.losses
 
