@@ -6,7 +6,7 @@ import pytest
 
 from lorascope.errors import ConfigError, apart, parts
 from lorascope.run.foreign_names import FOREIGN_NAMES
-from lorascope.run.recipe import make_recipe, read_recipe_file, recipe_values, settings_hash, with_overrides
+from lorascope.run.recipe import make_recipe, read_recipe_file, recipe_values, with_overrides
 from lorascope.run.section import Section
 from lorascope.run.sections import Recipe
 
@@ -390,15 +390,3 @@ def test_set_of_a_wrong_key_or_value_is_refused(override: str, problem: str) -> 
 def test_set_of_a_value_that_is_no_yaml_names_the_override() -> None:
     with pytest.raises(ConfigError, match=r"--set lora.rank=\[3"):
         with_overrides(LEAST, ["lora.rank=[3"])
-
-
-# Hash
-
-
-def test_the_hash_of_settings_ignores_order_and_notices_values() -> None:
-    assert settings_hash({"a": 1, "b": {"c": 2, "d": 3}}) == settings_hash({"b": {"d": 3, "c": 2}, "a": 1})
-    assert settings_hash({"a": 1}) != settings_hash({"a": 2})
-    # sha256 of the canonical text {"a":1}: printf '{"a":1}' | sha256sum
-    assert settings_hash({"a": 1}) == "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        settings_hash({"a": float("nan")})

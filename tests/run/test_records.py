@@ -1,5 +1,6 @@
 import json
 import math
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from lorascope.run.records import (
     EvalRecord,
     SetScore,
     StepRecord,
-    Undefined,
     append_line,
+    flush_log,
     read_evals,
     read_json,
     read_lines,
@@ -44,6 +45,21 @@ def test_steps_round_trip_through_disk(tmp_path: Path) -> None:
         append_line(path, record)
     assert read_steps(path) == [STEP, unfinished]
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2]
+
+
+def test_a_line_waits_for_the_disk_unless_somebody_sees_to_that_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, waited = tmp_path / "steps.jsonl", []
+    append_line(path, STEP)
+    monkeypatch.setattr(os, "fsync", waited.append)
+    append_line(path, STEP, to_disk=False)
+    assert waited == [] and read_steps(path) == [STEP, STEP]  # a reader sees it all the same
+    append_line(path, STEP)
+    flush_log(path)
+    assert len(waited) == 2
+    flush_log(tmp_path / "missing.jsonl")
+    assert len(waited) == 2
 
 
 def test_evaluations_round_trip_through_disk(tmp_path: Path) -> None:
@@ -137,13 +153,6 @@ def test_json_that_is_no_record_of_ours_is_refused(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("{}")
     with pytest.raises(RunError, match="cannot be read"):
         read_json(tmp_path / "report.json")
-
-
-def test_an_undefined_number_becomes_none_with_its_reason() -> None:
-    undefined = Undefined()
-    assert undefined.finite("loss", 1.5) == 1.5
-    assert undefined.finite("perplexity", float("inf")) is None
-    assert undefined.reasons == {"perplexity": "not finite"}
 
 
 def test_lines_that_cannot_be_read_are_told_but_for_a_torn_last_one(tmp_path: Path) -> None:

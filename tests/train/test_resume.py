@@ -74,6 +74,30 @@ def test_a_training_that_died_again_and_again_resumes_to_the_same_bytes(
     assert outcome(run) == outcome(straight)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_the_lines_of_all_steps_are_on_disk_before_their_checkpoint_has_a_name(
+    ready_run: Any, train: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A power cut takes what was only written; a checkpoint without the lines before it could not go on.
+    run, on_disk, named = ready_run(), [0], {}
+    fsync, rename = os.fsync, os.rename
+
+    def flushing(descriptor: int) -> None:
+        if Path(os.readlink(f"/proc/self/fd/{descriptor}")).name == "steps.jsonl":
+            on_disk.append(len(read_steps(run.steps)))
+        fsync(descriptor)
+
+    def renaming(source: Path, target: Path) -> None:
+        if Path(target).name.startswith("step-"):
+            named[int(Path(target).name.removeprefix("step-"))] = on_disk[-1]
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", flushing)
+    monkeypatch.setattr(os, "rename", renaming)
+    train(run)
+    assert named == {step: step for step in (2, 4, 6, 8, 10, 12)}  # train.save_steps=2
+
+
 def test_settings_that_decide_no_number_may_change_on_the_way(
     ready_run: Any, train: Any, straight: RunFolder, outcome: Any, make_recorder: Any
 ) -> None:

@@ -1,7 +1,6 @@
 """Sparse YAML, JSON or a dict -> one validated Recipe; every error of it reported at once."""
 
 import copy
-import hashlib
 import json
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -225,12 +224,6 @@ def make_recipe(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
 def recipe_values(recipe: Recipe) -> dict[str, Any]:
     """Turn a recipe into plain JSON values: what config.json holds."""
     return recipe.model_dump(mode="json")
-
-
-def settings_hash(values: Mapping[str, Any]) -> str:
-    """Hash settings independently of the order of their keys: sha256 of their canonical JSON."""
-    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def is_recipe_file(path: Path) -> bool:

@@ -2,10 +2,9 @@
 
 import contextlib
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -91,8 +90,15 @@ class EvalRecord:
     vocabulary_size: int | None = None
 
 
-def append_line(path: Path, record: Any) -> None:
-    """Append one record as a JSON line and flush it to disk; non-finite numbers are a bug here."""
+def append_line(path: Path, record: Any, *, to_disk: bool = True) -> None:
+    """Append one record as a JSON line; non-finite numbers are a bug here.
+
+    Args:
+        path: Of the log; it may be missing.
+        record: A dataclass.
+        to_disk: Wait until the line outlives a power cut. Without, it outlives a kill, every reader sees it,
+            and who needs more calls `flush_log`: the wait takes as long as a small model's step.
+    """
     line = _line(record)
     with disk_errors(path), path.open("a+b") as file:
         if file.tell() and not _ends_a_line(file):
@@ -100,9 +106,17 @@ def append_line(path: Path, record: Any) -> None:
         is_new = not file.tell()
         file.write(line.encode())
         file.flush()
-        os.fsync(file.fileno())
+        if to_disk:
+            os.fsync(file.fileno())
         if is_new:
             flush(path.parent)
+
+
+def flush_log(path: Path) -> None:
+    """Wait until all lines of a log outlive a power cut; one that is missing has none."""
+    if path.is_file():
+        with disk_errors(path):
+            flush(path)
 
 
 def _line(record: Any) -> str:
@@ -219,17 +233,3 @@ def read_json(path: Path) -> dict[str, Any]:
             )
         ) from error
     return value
-
-
-@dataclass(slots=True)
-class Undefined:
-    """Collects why a number in a JSON record is null."""
-
-    reasons: dict[str, str] = field(default_factory=dict)
-
-    def finite(self, name: str, value: float) -> float | None:
-        """Pass a finite number through; note why another becomes null."""
-        if math.isfinite(value):
-            return value
-        self.reasons[name] = "not finite"
-        return None

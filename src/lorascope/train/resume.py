@@ -10,7 +10,7 @@ from lorascope.run.commit import make_folder, remove_leftovers, set_aside, write
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import Observer
 from lorascope.run.provenance import Overwrite
-from lorascope.run.records import read_evals, read_lines, read_steps, rewrite_lines
+from lorascope.run.records import flush_log, read_evals, read_lines, read_steps, rewrite_lines
 from lorascope.train.checkpoint import (
     TrainState,
     changed_layout,
@@ -99,6 +99,7 @@ def _write(training: Training) -> None:
         row_tokens=training.trainee.row_tokens,
         recompute=bool(training.trainee.recompute),
     )
+    flush_log(training.run.steps)  # whoever goes on from this checkpoint needs every line before it
     keep = training.recipe.train.keep_checkpoints
     save_checkpoint(training.run.checkpoints, state, training.tensors, training.trainee.optimizer, keep=keep)
     training.saved = training.done

@@ -277,7 +277,7 @@ def _log_step(training: Training, result: StepResult, rate: float, num_examples:
         why=result.why,
     )
     if training.ranks.writes:
-        append_line(training.run.steps, record)
+        append_line(training.run.steps, record, to_disk=False)  # the commit of a checkpoint sees to it
         training.observer.step(record)
         if training.trackers is not None:
             training.trackers.step(record)

@@ -1,6 +1,7 @@
 """Everything a training needs, loaded and settled before its first step."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -137,15 +138,10 @@ def build_training(
     device = choose_device()
     precision = choose_precision(recipe.train.precision, device)
     threads = take_back_threads()
-    if ranks.writes:
-        observer.note(f"training in {precision.name} on {device.type}: {precision.reason}")
-        for told in (threads, one_of_several(os.environ)):
-            if told:
-                observer.note(told)
-    tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
-    if run.template.is_file():
-        template = load_template(run.template, tokenizer)  # refuses another tokenizer than the data's
-        tokenizer.chat_template = template.chat_template or tokenizer.chat_template  # a file's goes along
+    tell = observer.note if ranks.writes else _unheard
+    tell(f"training in {precision.name} on {device.type}: {precision.reason}")
+    _tell_each(tell, threads, one_of_several(os.environ))
+    tokenizer = _tokenizer_of(run, recipe)
     train = _trainable(splits["train"])
     model, targets = build_model(recipe, precision, device)
     for name, examples in splits.items():
@@ -158,14 +154,8 @@ def build_training(
     )
     engine = engine_told(recipe.train, model, train, pad_id_of(tokenizer))
     trainee, memory = build_trainee(recipe, model, precision, train, plan, pad_id_of(tokenizer), ranks)
-    if ranks.writes:
-        observer.note(f"engine: {engine}")
-        for told in (
-            memory.told and f"memory: {memory.told}",
-            optimizer_told(recipe.train.optimizer, device),
-        ):
-            if told:
-                observer.note(told)
+    tell(f"engine: {engine}")
+    _tell_each(tell, memory.told and f"memory: {memory.told}", optimizer_told(recipe.train.optimizer, device))
     sets = draw_eval_sets(
         train,
         splits.get("validation", []),
@@ -195,6 +185,25 @@ def build_training(
         engine=engine,
         memory=memory,
     )
+
+
+def _unheard(text: str) -> None:
+    """What processes other than the first say: the first says it for all."""
+
+
+def _tell_each(tell: Callable[[str], None], *told: str | None) -> None:
+    for text in told:
+        if text:
+            tell(text)
+
+
+def _tokenizer_of(run: RunFolder, recipe: Recipe) -> Any:
+    """The base's tokenizer, with the chat template that the data was written with."""
+    tokenizer = load_tokenizer(recipe.base.id, revision=recipe.base.revision)
+    if run.template.is_file():
+        template = load_template(run.template, tokenizer)  # refuses another tokenizer than the data's
+        tokenizer.chat_template = template.chat_template or tokenizer.chat_template  # a file's goes along
+    return tokenizer
 
 
 def _trainable(examples: list[Example]) -> list[Example]:

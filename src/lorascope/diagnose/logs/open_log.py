@@ -1,7 +1,6 @@
 """A path -> the `LoggedRun` of the log that it is or holds, told by its content rather than by its name."""
 
 import gzip
-import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from lorascope.diagnose.logs.faults import (
     unreadable,
     wandb_folder,
 )
+from lorascope.diagnose.logs.json_value import json_value
 from lorascope.diagnose.logs.tensorboard import PATTERN, event_folder_run, event_run
 from lorascope.errors import RunError
 
@@ -153,12 +153,9 @@ def _without_nuls(content: str, problems: list[str]) -> str:
 def _open_json(
     content: str, path: Path, columns: Mapping[str, str] | None, problems: list[str]
 ) -> LoggedRun | None:
-    """One JSON value, whole or cut, or a line each; None where it is neither.
-
-    The standard library takes NaN and Infinity, which are no JSON and which transformers writes.
-    """
+    """One JSON value, whole or cut, or a line each; None where it is neither."""
     try:
-        value = json.loads(content)
+        value = json_value(content)
     except ValueError:
         if trainer_state.has_history(content[:1000]) or _starts_as_state(content):
             return trainer_state.cut_run(content, path, columns)
@@ -221,7 +218,7 @@ def _decoded_lines(lines: list[str]) -> tuple[list[dict[str, Any]], list[int]]:
     """The objects of lines of JSON, and the numbers of the lines that are none."""
     try:  # all at once, which takes a third of the time
         told = [line for line in lines if line.strip()]
-        values = json.loads(f"[{','.join(told)}]")
+        values = json_value(f"[{','.join(told)}]")
         if len(values) == len(told):  # else two broken lines made one whole value between them
             return [one for one in values if isinstance(one, dict)], []
     except (ValueError, RecursionError):
@@ -232,7 +229,7 @@ def _decoded_lines(lines: list[str]) -> tuple[list[dict[str, Any]], list[int]]:
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
+            entry = json_value(line)
         except (ValueError, RecursionError):
             broken.append(number)
             if len(broken) > max(3, len(entries)):
