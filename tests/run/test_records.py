@@ -50,7 +50,8 @@ def test_steps_round_trip_through_disk(tmp_path: Path) -> None:
 def test_a_line_waits_for_the_disk_unless_somebody_sees_to_that_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, waited = tmp_path / "steps.jsonl", []
+    path = tmp_path / "steps.jsonl"
+    waited: list[int] = []
     append_line(path, STEP)
     monkeypatch.setattr(os, "fsync", waited.append)
     append_line(path, STEP, to_disk=False)
