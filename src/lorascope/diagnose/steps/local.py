@@ -85,6 +85,8 @@ def pooled(loss: np.ndarray, tokens: np.ndarray, least: int) -> np.ndarray:
         tokens: That each is the mean of, [P].
         least: Tokens a point should be the mean of, >= 1.
     """
+    if (tokens >= least).all():
+        return loss
     before = np.cumsum(tokens) - tokens
     starts = np.flatnonzero(np.diff(before // least, prepend=-1))
     return np.asarray(np.add.reduceat(loss * tokens, starts) / np.add.reduceat(tokens, starts))
