@@ -33,9 +33,7 @@ function attachZoom(plot, series) {
   function show(low, high) {
     const least = (xHigh - xLow) / 2000;
     if (high - low < least) return;
-    const inside = series.flatMap((one) => one.points)
-      .filter((point) => point[0] >= low && point[0] <= high && typeof point[1] === "number" && (!log || point[1] > 0))
-      .map((point) => point[1]);
+    const inside = series.flatMap((one) => seen(one.points, low, high));
     if (inside.length < 2) return;
     let bottom = Math.min(...inside), top = Math.max(...inside);
     const room = log ? (top / bottom) ** 0.06 || 1.06 : (top - bottom) * 0.06 || Math.abs(top) * 0.01 || 1;
@@ -48,6 +46,19 @@ function attachZoom(plot, series) {
     plot.classList.add("ls-zoomed");
     reset.hidden = false;
     ticks(low, high, bottom, top);
+  }
+
+  /* Heights of a line between two ends of the axis: its points, and where it enters and leaves. */
+  function seen(points, low, high) {
+    const drawn = points.filter((point) => typeof point[1] === "number" && (!log || point[1] > 0));
+    const heights = drawn.filter((point) => point[0] >= low && point[0] <= high).map((point) => point[1]);
+    for (const edge of [low, high]) {
+      const next = drawn.findIndex((point) => point[0] > edge);
+      if (next < 1) continue;
+      const [x0, y0] = drawn[next - 1], [x1, y1] = drawn[next], share = (edge - x0) / (x1 - x0);
+      heights.push(log ? y0 * (y1 / y0) ** share : y0 + share * (y1 - y0));
+    }
+    return heights;
   }
 
   function all() {
