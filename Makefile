@@ -7,7 +7,7 @@ BENCH_VENV ?= .venv-bench
 BIN := $(VENV)/bin
 RUNS ?= runs
 
-.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare bench-train bench-eval bench-diagnose bench-diagnose-speed clean
+.PHONY: demo test test-unit test-slow lint format install install-dev docs bench-prepare bench-train bench-eval bench-diagnose bench-diagnose-simulated bench-diagnose-speed clean
 
 demo: install ## the whole pipeline on the bundled starter
 	$(BIN)/lorascope demo --out $(RUNS)/demo --overwrite
@@ -53,6 +53,9 @@ $(BENCH_VENV)-diagnose/.installed: benchmarks/diagnose/requirements.txt
 	test -x $(BENCH_VENV)-diagnose/bin/python || $(PYTHON) -m venv $(BENCH_VENV)-diagnose
 	$(BENCH_VENV)-diagnose/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/diagnose/requirements.txt
 	touch $@
+
+bench-diagnose-simulated: install-dev ## rules on simulated runs whose truth is known, some minutes; writes its tables into docs/diagnose.md
+	PYTHONPATH=tests/diagnose $(BIN)/python benchmarks/diagnose/simulated.py
 
 bench-diagnose-speed: install-dev ## diagnose on a million lines, and what watching costs a training; prints its figures
 	$(BIN)/python benchmarks/diagnose/speed.py

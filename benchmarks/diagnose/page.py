@@ -8,7 +8,6 @@ from typing import Any
 from faults import FAULTS, SEEDS, Fault, healthy_variants
 from public_logs import alarm_table, reading_table
 
-BEGIN, END = "<!-- gallery -->", "<!-- /gallery -->"
 _FOUND_IN = 4  # of five seeds
 
 
@@ -151,8 +150,9 @@ def _confusion(records: Mapping[str, Mapping[str, Any]], healthy: list[Mapping[s
     return "\n".join(lines)
 
 
-def write_tables(page: Path, text: str) -> None:
-    """Put the tables between their marks."""
+def write_tables(page: Path, text: str, mark: str = "gallery") -> None:
+    """Put tables between their marks, <!-- mark --> and <!-- /mark -->."""
     whole = page.read_text(encoding="utf-8")
-    start, end = whole.index(BEGIN) + len(BEGIN), whole.index(END)
+    begin = f"<!-- {mark} -->"
+    start, end = whole.index(begin) + len(begin), whole.index(f"<!-- /{mark} -->")
     page.write_text(f"{whole[:start]}\n{text}\n{whole[end:]}", encoding="utf-8")
