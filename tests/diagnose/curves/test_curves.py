@@ -194,10 +194,10 @@ def test_a_slow_fall_of_evaluation_without_a_logged_rate_still_improves() -> Non
 
 def test_the_smallest_rise_that_a_curve_would_show_follows_from_its_noise() -> None:
     # Second differences of +-d about a level alternate between -4d and 4d: 4d / sqrt(6) is the noise. A
-    # mean of two less one of three has sqrt(1 / 2 + 1 / 3) of it, and 4.25 of that are seen. d = 1 %.
+    # mean of two less one of three has sqrt(1 / 2 + 1 / 3) of it, and 4.3 of that are seen. d = 1 %.
     logs = np.where(np.arange(10) % 2 == 0, 0.01, -0.01)
     told = diagnose(made_log(FALLING, every(1.5 * np.exp(logs))))["visible_rise"]
-    visible = 4.25 * np.sqrt(5 / 6) * 0.04 / np.sqrt(6)
+    visible = 4.3 * np.sqrt(5 / 6) * 0.04 / np.sqrt(6)
     assert told["share"] == pytest.approx(np.expm1(visible))
     assert told["nats"] == pytest.approx(np.expm1(visible) * 1.5 * np.exp(-0.01))
 
