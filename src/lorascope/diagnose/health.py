@@ -41,6 +41,7 @@ OF_CURVES = frozenset(
         "non_finite",
         "diverging",
         "unstable",
+        "setback",
         "spikes",
         "no_effect",
         "not_learning",

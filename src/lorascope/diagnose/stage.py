@@ -18,6 +18,7 @@ from lorascope.diagnose.curves.overfitting import logged_overfitting
 from lorascope.diagnose.curves.plateau import logged_plateau
 from lorascope.diagnose.curves.resolution import logged_visible_rise
 from lorascope.diagnose.curves.rising import logged_both_rise, logged_climb
+from lorascope.diagnose.curves.setback import logged_setback
 from lorascope.diagnose.curves.ship import logged_step_to_ship
 from lorascope.diagnose.data import allowed_checks, dropped_rows, overlap, prepared_again
 from lorascope.diagnose.evidence import Evidence
@@ -109,6 +110,7 @@ LOG_RULES: tuple[Rule, ...] = (
     metric_disagrees,
     logged_not_learning,
     unstable,
+    logged_setback,
     logged_plateau,
     logged_improving,
     logged_decline,

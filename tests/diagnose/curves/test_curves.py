@@ -165,12 +165,39 @@ def test_a_resumed_log_is_read_without_the_steps_that_were_done_again() -> None:
     assert found.loss.tolist() == [2.0] * 40 + [1.0] * 60
 
 
+NO_RATE = float("nan")
+
+
+def test_a_steady_slow_fall_without_a_logged_rate_still_improves() -> None:
+    # 7 % a quarter, the last as fast as the middle half: a rate that ran out would have slowed it.
+    steady = 2 * np.exp(-0.07 * 4 * np.arange(STEPS) / STEPS)
+    assert judged(made_log(steady, noise=0.02, rate=NO_RATE))[0] == "still_improving"
+
+
+def test_a_fall_that_slows_down_without_a_logged_rate_may_be_the_end_of_its_schedule() -> None:
+    # In proportion to the sum of a linear schedule: by 0.15 in the last half, by 0.04 in the last quarter.
+    t = np.arange(STEPS) / STEPS
+    slowing = 2 * np.exp(-0.6 * t * (2 - t))
+    assert judged(made_log(slowing, noise=0.02, rate=NO_RATE))[0] == "not_enough_evidence"
+    # Held, then dropped: the last fifth falls by 11 %, what comes before by 1 % a fifth.
+    dropped = 2 * np.exp(-0.05 * t - 0.10 * np.clip(5 * t - 4, 0, 1))
+    assert judged(made_log(dropped, noise=0.02, rate=NO_RATE))[0] == "not_enough_evidence"
+
+
+def test_a_slow_fall_of_evaluation_without_a_logged_rate_still_improves() -> None:
+    # 3.5 % over the last quarter, with a noise of 0.2 % an evaluation.
+    steady = np.exp(-0.035 * 4 * np.arange(STEPS) / STEPS)
+    noise = np.random.default_rng(0).lognormal(0.0, 0.002, 10)
+    evals = every(2.1 * steady[19::20] * noise)
+    assert judged(made_log(2 * steady, evals, noise=0.05, rate=NO_RATE))[0] == "still_improving"
+
+
 def test_the_smallest_rise_that_a_curve_would_show_follows_from_its_noise() -> None:
     # Second differences of +-d about a level alternate between -4d and 4d: 4d / sqrt(6) is the noise. A
-    # mean of two less one of three has sqrt(1 / 2 + 1 / 3) of it, and 4.25 of that are seen. d = 1 %.
+    # mean of two less one of three has sqrt(1 / 2 + 1 / 3) of it, and 4.3 of that are seen. d = 1 %.
     logs = np.where(np.arange(10) % 2 == 0, 0.01, -0.01)
     told = diagnose(made_log(FALLING, every(1.5 * np.exp(logs))))["visible_rise"]
-    visible = 4.25 * np.sqrt(5 / 6) * 0.04 / np.sqrt(6)
+    visible = 4.3 * np.sqrt(5 / 6) * 0.04 / np.sqrt(6)
     assert told["share"] == pytest.approx(np.expm1(visible))
     assert told["nats"] == pytest.approx(np.expm1(visible) * 1.5 * np.exp(-0.01))
 

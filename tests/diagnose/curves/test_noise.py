@@ -18,9 +18,9 @@ def stay_above(curves: np.ndarray) -> int:
 @pytest.mark.parametrize("noise", [0.003, 0.01, 0.03])
 @pytest.mark.parametrize("num", [5, 6, 8, 12, 20])
 def test_flat_curves_are_seldom_said_to_rise(num: int, noise: float) -> None:
-    # Simulation gives at most 2.1 %: 17 of 800 are expected at the most, more than 30 once in 1,000.
+    # 200,000 simulations of each give at most 2.0 %: 16 of 800, more than 29 once in 1,000.
     generator = np.random.default_rng([num, int(1000 * noise)])
-    assert stay_above(1.5 * generator.lognormal(0.0, noise, (800, num))) <= 30
+    assert stay_above(1.5 * generator.lognormal(0.0, noise, (800, num))) <= 29
 
 
 def test_the_bend_of_a_steep_start_is_no_noise() -> None:

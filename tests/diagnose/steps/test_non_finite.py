@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from lorascope.diagnose.finding import Finding, NotRun
+from lorascope.diagnose.log_evidence import log_evidence
+from lorascope.diagnose.logs.points import logged_run
+from lorascope.diagnose.stage import diagnose
 from lorascope.diagnose.steps.no_effect import no_effect
 from lorascope.diagnose.steps.non_finite import non_finite
 
@@ -59,6 +62,46 @@ def test_evaluations_that_are_not_finite_are_told() -> None:
     early = non_finite(made_log(losses, {10: NAN, 20: 2.0, 30: 2.0, 40: 2.0}))
     assert isinstance(last, Finding) and last.severity == "critical"
     assert isinstance(early, Finding) and early.severity == "warn" and early.evidence["first_step"] == 10
+
+
+def test_a_run_whose_last_evaluation_is_not_finite_is_not_healthy_and_one_in_the_middle_is_a_warning() -> (
+    None
+):
+    losses = 1 + np.exp(-np.arange(1, 201) / 30)
+    evals = {step: float(losses[step - 1]) for step in range(20, 201, 20)}
+    assert diagnose(made_log(losses, evals, noise=0.02))["verdict"] == "healthy"
+    middle = diagnose(made_log(losses, {**evals, 100: NAN}, noise=0.02))
+    assert middle["verdict"] == "healthy" and middle["findings"][0]["severity"] == "warn"
+    assert middle["findings"][0]["title"] == "1 of 10 evaluation losses is not finite, that of step 100"
+    last = diagnose(made_log(losses, {**evals, 200: NAN}, noise=0.02))
+    assert last["verdict"] == "non_finite" and last["health"]["score"] <= 25
+
+
+def test_an_evaluation_without_a_loss_is_not_the_last_one() -> None:
+    losses = np.full(40, 2.0)
+    evals = {10: 2.0, 20: 2.0, 30: NAN}
+    entries: list[dict[str, float]] = []
+    for step in range(1, 41):
+        entries.append({"step": step, "loss": losses[step - 1]})
+        entries += [{"step": step, "eval_loss": evals[step], "eval_bleu": 1.0}] if step in evals else []
+    entries.append({"step": 40, "eval_bleu": 1.0})
+    found = non_finite(log_evidence(logged_run(entries, path=Path("log.jsonl"), form="JSONL"), "log.jsonl"))
+    assert isinstance(found, Finding) and found.severity == "critical" and found.evidence["num_points"] == 3
+
+
+def test_weights_are_sound_where_training_went_on_after_an_evaluation_of_nan() -> None:
+    losses = np.full(40, 2.0)
+    early = non_finite(made_log(losses, {20: NAN, 40: 2.0}))
+    assert isinstance(early, Finding) and "the weights are sound" in early.how_sure
+    assert early.action.startswith("look at the evaluation rows") and "training rows" not in early.action
+    last = non_finite(made_log(losses, {20: 2.0, 40: NAN}))
+    assert isinstance(last, Finding) and "weights may be broken too" in last.how_sure
+
+
+def test_an_evaluation_of_every_step_has_its_own_steps() -> None:
+    # As many evaluations as training points: the first that is not finite is evaluation's.
+    found = non_finite(made_log(np.full(4, 2.0), {1: 2.0, 2: 2.0, 3: NAN, 4: 2.0}))
+    assert isinstance(found, Finding) and found.evidence["first_step"] == 3
 
 
 def test_a_run_of_zeros_to_the_end_after_ordinary_losses_is_proof_at_any_length_from_three_on() -> None:

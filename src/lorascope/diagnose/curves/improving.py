@@ -15,6 +15,7 @@ RULE = "still_improving"
 _GAIN, _ANNEALED_GAIN = 0.02, 0.05
 _SLOW_GAIN, _FAR = 0.002, 0.5
 _TRAIN_GAIN, _TRAIN_ANNEALED_GAIN = 0.05, 0.10
+_STEADY, _RUNNING_OUT = (0.8, 1.5), 0.25
 _MEMORISING_EPOCHS = 6.0
 _LEAST_STEPS = 50
 _Z95 = 1.645
@@ -29,9 +30,9 @@ def logged_improving(evidence: Evidence) -> Outcome:
         end alone brings some), or by 0.2 % and the noise where less than half of the planned steps were made,
         or the last one is the best while the training loss fell by 5 % (never at a rate that has run out).
         Without evaluations: the training loss fell by 5 % over the last quarter (10 % where the learning rate
-        has run out or is not logged), shown by its slope over the last half, within the first 6 epochs, and
-        not in stairs. So too beside one evaluation, or two or three of which each is below the one before:
-        too few to know their noise, and they are told.
+        has run out, or is not logged and the fall is not steady), shown by its slope over the last half,
+        within the first 6 epochs, and not in stairs. So too beside one evaluation, or two or three of which
+        each is below the one before: too few to know their noise, and they are told.
     Gate: 4 evaluations, or 20 training points and 50 steps.
     Advice: more steps, and validation rows where there are none.
 
@@ -72,11 +73,31 @@ def train_gain(evidence: Evidence) -> tuple[float, float] | None:
     if len(losses) < MIN_POINTS:
         return None
     half = np.log(losses[len(losses) // 2 :])
-    place = np.arange(len(half)) - (len(half) - 1) / 2
-    slope = float((place * half).sum() / (place**2).sum())
-    stderr = max(noise(half), 1e-9) / math.sqrt(float((place**2).sum()))
+    slope, per_noise = _line(half)
     quarter = len(losses) / 4
-    return 1 - math.exp(slope * quarter), stderr * quarter
+    return 1 - math.exp(slope * quarter), max(noise(half), 1e-9) * per_noise * quarter
+
+
+def _line(logs: np.ndarray) -> tuple[float, float]:
+    """Slope of the line through some points, and its standard error per noise of one."""
+    place = np.arange(len(logs)) - (len(logs) - 1) / 2
+    squares = float((place**2).sum())
+    return float((place * logs).sum()) / squares, 1 / math.sqrt(squares)
+
+
+def _is_steady(losses: np.ndarray) -> bool:
+    """Whether the last quarter falls 0.8 to 1.5 times as fast as the middle half: no end of a schedule.
+
+    What falls in proportion to a rate that runs out in a line falls in the last quarter a quarter as fast as
+    in the middle, by a cosine a tenth: it must be shown to be faster than that, at 95 %. A rate that is held
+    and then dropped makes it fall much faster.
+    """
+    logs, quarter = np.log(losses), len(losses) // 4
+    middle, _ = _line(logs[quarter:-quarter])
+    last, per_noise = _line(logs[-quarter:])
+    least, most = _STEADY
+    shown = _RUNNING_OUT * middle - last > _Z95 * per_noise * noise(logs)
+    return middle < 0 and least <= last / middle <= most and shown
 
 
 def _by_training(evidence: Evidence, missing: NotRun) -> Outcome:
@@ -97,7 +118,8 @@ def _by_training(evidence: Evidence, missing: NotRun) -> Outcome:
         return NotRun(rule=RULE, reason="the training loss falls in stairs: by rows that come again")
     gain = train_gain(evidence)
     end = float(evidence.steps.step[-1])
-    ending = evidence.learning_rate is None or evidence.annealed(0.9 * end)
+    unknown = evidence.learning_rate is None and not _is_steady(evidence.losses)
+    ending = unknown or evidence.annealed(0.9 * end)
     least = _TRAIN_ANNEALED_GAIN if ending else _TRAIN_GAIN
     if gain is None or not _falls(gain, least):
         return None

@@ -19,11 +19,11 @@ MIN_POINTS = 10
 DEVIATIONS = 2.5
 """Standard errors that a change between two values of a logged curve must have."""
 
-ABOVE_DEVIATIONS, _STAYING_DEVIATIONS, _STEADY_DEVIATIONS = 4.25, 2.7, 20.0
+ABOVE_DEVIATIONS, _STAYING_DEVIATIONS, _STEADY_DEVIATIONS = 4.3, 2.9, 20.0
 """Of a rise that stays, see `LoggedCurve.stays_above`.
 
 More than 2, because the best of many is low by chance and the noise of few is itself uncertain: flat curves
-of 5 to 20 evaluations pass any of the three in 0.1 to 2.2 % of simulations.
+of 5 to 20 evaluations with a noise of 1 to 10 % pass any of the three in 0.8 to 2.0 % of simulations.
 """
 
 _MEANS = math.sqrt(1 / 2 + 1 / 3)  # standard error of a mean of two less one of three, in noises
@@ -74,8 +74,8 @@ class LoggedCurve:
     def stays_above(self, index: int) -> bool:
         """Whether the last two evaluations, both after this one, lie visibly above it.
 
-        Both by 1 %; and one of three. Their mean lies 4.25 standard errors above that of this one and its two
-        neighbours, because a minimum alone is low by chance. Or the last three lie 2.7 standard errors above
+        Both by 1 %; and one of three. Their mean lies 4.3 standard errors above that of this one and its two
+        neighbours, because a minimum alone is low by chance. Or the last three lie 2.9 standard errors above
         this one, with a noise that one leap does not widen: a curve that leapt and stayed there. Or each
         after this one, three at least, lies above the one before, and the last by 20 times
         their own noise: a sharp turn is no noise.

@@ -34,8 +34,8 @@ class _Rise:
 def logged_overfitting(evidence: Evidence) -> Outcome:
     """Find an evaluation loss that rose after its best, from the curve alone.
 
-    Signal: the last two evaluations lie above the best by 1 %, and their mean by 4.25 standard errors above
-        that of the best and its neighbours, or the last three by 2.7 above the best, or each above the one
+    Signal: the last two evaluations lie above the best by 1 %, and their mean by 4.3 standard errors above
+        that of the best and its neighbours, or the last three by 2.9 above the best, or each above the one
         before; with the noise of successive differences, see `LoggedCurve.stays_above`. By size: info below
         3 %, warn to 10 %, critical above. It is overfitting where the training loss fell by 1 % over the
         same steps. Where it did not, or where none is logged, the rise is told without that name ("shown" is

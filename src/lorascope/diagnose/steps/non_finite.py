@@ -26,8 +26,9 @@ def non_finite(evidence: Evidence) -> Outcome:
         it were not small; or three opening losses below 1e-4. Three such zeros elsewhere are a warn, one or
         two info; zeros that the curve came down to are rounding, info. A gradient norm that is not finite
         beside a finite loss is fp16's loss scaler skipping a step: info below 1 % of the points, warn above,
-        critical from half on. An evaluation that is not finite is critical where it is the last or half of
-        them are, else warn.
+        critical from half on. An evaluation loss that is not finite is critical where it is the last one or
+        half of them are, because nothing is then known of what the training came to; else warn, and the rest
+        is judged.
     Gate: none; one such number is enough. Zeros are passed over where the loss is no likelihood: rewards are
         logged, or losses below 0.
     Advice: lower the learning rate, or leave fp16; for zeros look at the labels.
@@ -40,7 +41,7 @@ def non_finite(evidence: Evidence) -> Outcome:
     if evidence.failure is not None or (evidence.log is None and steps.loss_not_finite.any()):
         return _stopped(evidence, evidence.failure or _as_failure(evidence))
     if steps.loss_not_finite.any():
-        return _logged(evidence, steps.loss_not_finite, "losses", "critical")
+        return _losses(evidence)
     found = (_zeros(evidence), _evaluations(evidence), _gradients(evidence))
     graded = (one for one in found if one is not None)
     return max(graded, key=lambda one: SEVERITIES.index(one.severity), default=None)
@@ -87,33 +88,62 @@ def _stopped(evidence: Evidence, failure: dict[str, Any]) -> Finding:
     )
 
 
-def _logged(evidence: Evidence, broken: np.ndarray, what: str, severity: Severity) -> Finding:
-    """A finding on numbers that another trainer logged."""
-    num, first = int(broken.sum()), int(np.argmax(broken))
-    curve = evidence.steps if len(broken) == len(evidence.steps) else evidence.log.evals  # type: ignore[union-attr]
-    step = int(curve.step[first])
-    word = evidence.step_word
-    sound = _sound_after(evidence, int(curve.step[broken][-1]))
-    return Finding(
-        rule=RULE,
-        severity=severity,
-        title=f"{num:,} of {len(broken):,} {what} are not finite, the first at {word} {step:,}",
-        evidence={
-            "num_not_finite": num,
-            "num_points": len(broken),
-            "share": num / len(broken),
-            "first_step": step,
-            "sentence": f"NaN or infinity was logged {num:,} times, first at {word} {step:,}.",
-        },
+def _losses(evidence: Evidence) -> Finding:
+    """Training losses that another trainer logged."""
+    broken = evidence.steps.loss_not_finite
+    step_broken, word = evidence.steps.step[broken], evidence.step_word
+    first = f"{word} {int(step_broken[0]):,}"
+    sound = _sound_after(evidence, int(step_broken[-1]))
+    return _logged(
+        evidence,
+        "losses",
+        len(broken),
+        step_broken,
+        severity="critical",
         how_sure="certain that it was logged; every number after it is finite, so the weights are sound: "
         "weights that a NaN has reached do not recover"
         if sound
         else "certain: that is what was logged; weights that a NaN has reached do not recover",
-        action=f"look at what was computed at {word} {step:,}: its rows, and whether fp16 overflowed"
+        action=f"look at what was computed at {first}: its rows, and whether fp16 overflowed"
         if sound
-        else f"go back to a checkpoint before {word} {step:,} and {evidence.slower()}, in bf16 or float32",
+        else f"go back to a checkpoint before {first} and {evidence.slower()}, in bf16 or float32",
+    )
+
+
+def _logged(
+    evidence: Evidence,
+    what: str,
+    num_points: int,
+    step_broken: np.ndarray,
+    *,
+    severity: Severity,
+    how_sure: str,
+    action: str,
+) -> Finding:
+    """A finding on numbers that another trainer logged, `step_broken` where they are not finite."""
+    num, step, word = len(step_broken), int(step_broken[0]), evidence.step_word
+    told = "is not finite, that of" if num == 1 else "are not finite, the first at"
+    return Finding(
+        rule=RULE,
+        severity=severity,
+        title=f"{num:,} of {num_points:,} {what} {told} {word} {step:,}",
+        evidence={
+            "num_not_finite": num,
+            "num_points": num_points,
+            "share": num / num_points,
+            "first_step": step,
+            "last_step": int(step_broken[-1]),
+            "sentence": f"NaN or infinity was logged {_times(num)}, {'' if num == 1 else 'first '}at {word} "
+            f"{step:,}.",
+        },
+        how_sure=how_sure,
+        action=action,
         would_change="a log whose numbers are all finite",
     )
+
+
+def _times(num: int) -> str:
+    return "once" if num == 1 else f"{num:,} times"
 
 
 def _sound_after(evidence: Evidence, step: int) -> bool:
@@ -234,11 +264,27 @@ def _rounded(evidence: Evidence, rounded: np.ndarray) -> Finding | None:
 
 
 def _evaluations(evidence: Evidence) -> Finding | None:
+    """Evaluation losses that are not finite beside training losses that are."""
     if evidence.log is None or not evidence.log.evals.loss_not_finite.any():
         return None
-    broken = evidence.log.evals.loss_not_finite
-    grave = bool(broken[-1]) or broken.mean() >= _MOST
-    return _logged(evidence, broken, "evaluation losses", "critical" if grave else "warn")
+    evals = evidence.log.evals
+    evals = evals.where(np.isfinite(evals.loss) | evals.loss_not_finite)  # others measured no loss
+    broken = evals.loss_not_finite
+    grave, first = bool(broken[-1]) or broken.mean() >= _MOST, int(evals.step[broken][0])
+    sound = _sound_after(evidence, first)
+    rows = "evaluation rows: a batch without a target token, all labels masked, has a loss of NaN"
+    return _logged(
+        evidence,
+        "evaluation losses",
+        len(broken),
+        evals.step[broken],
+        severity="critical" if grave else "warn",
+        how_sure="certain that it was logged; training losses after it are finite, so the weights are sound"
+        if sound
+        else "certain that it was logged; no training loss follows it, so that weights may be broken too",
+        action=f"look at the {rows}; then evaluate in bf16 or float32"
+        + ("" if sound else f"; if training rows are NaN too, {evidence.slower()}"),
+    )
 
 
 def _gradients(evidence: Evidence) -> Finding | None:
