@@ -255,6 +255,23 @@ def test_a_damaged_line_of_a_run_is_told_and_a_torn_last_one_is_not(
     assert any("train/steps.jsonl is damaged: 2 lines, the first is 1," in line for line in shown_lines)
 
 
+def test_damaged_lines_are_told_of_each_run_where_several_stand_beside_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, damaged = (run_at(tmp_path / name, make_evidence(FALL, FALL), 60) for name in ("whole", "damaged"))
+    lines = damaged.evals.read_text().splitlines(keepends=True)
+    damaged.evals.write_text("".join([lines[0], "torn\n", "torn\n", *lines[3:]]))
+    with pytest.raises(SystemExit) as stopped:
+        main(["diagnose", str(whole.path), str(damaged.path)])
+    shown = " ".join(capsys.readouterr().out.split())
+    told = "train/evals.jsonl is damaged: 2 lines, the first is 2, cannot be read and were passed over"
+    assert not stopped.value.code
+    assert f"note on B: {told}" in shown and shown.count("note on ") == 1
+    with pytest.raises(SystemExit):
+        main(["diagnose", str(whole.path), str(damaged.path), "--json"])
+    assert [one["problems"] for one in json.loads(capsys.readouterr().out)["runs"]] == [[], [told]]
+
+
 def test_a_loss_of_preferences_is_watched_without_perplexity(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

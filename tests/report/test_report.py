@@ -87,6 +87,18 @@ def test_hostile_text_in_the_data_is_shown_as_text(finished_run: Any, tmp_path: 
     assert not any("alert(1)" in (node.text or "") for node in page.iter("script"))
 
 
+def test_lines_of_its_logs_that_cannot_be_read_are_to_be_kept_in_mind(
+    finished_run: Any, tmp_path: Path
+) -> None:
+    run = _copy(finished_run, tmp_path)
+    for path in (run.evals, run.steps):
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([lines[0], "torn\n", *lines[2:]]))
+    text = _text(_page(run))
+    for name in ("evals", "steps"):
+        assert f"train/{name}.jsonl is damaged: line 2 cannot be read and was passed over" in text
+
+
 def test_a_run_that_stopped_at_a_bad_number_says_so_first(finished_run: Any, tmp_path: Path) -> None:
     run = _copy(finished_run, tmp_path)
     failure = {

@@ -13,7 +13,7 @@ from lorascope.errors import RunError, explain
 from lorascope.run.folder import RunFolder, require
 from lorascope.run.lineage import adapter_hash, trained_dataset
 from lorascope.run.provenance import stage_record
-from lorascope.run.records import EvalRecord, read_evals, read_json
+from lorascope.run.records import EvalRecord, passed_over, read_evals, read_json
 from lorascope.run.texts import answer_bytes
 
 
@@ -30,7 +30,7 @@ def read_evidence(run: RunFolder) -> Evidence:
     broken: dict[Path, list[int]] = {run.steps: [], run.evals: []}
     steps = read_step_log(run.steps, broken[run.steps])
     evals = tuple({one.step: one for one in read_evals(run.evals, broken[run.evals])}.values())
-    problems = tuple(_passed_over(path, lines) for path, lines in broken.items() if lines)
+    problems = tuple(passed_over(path, lines) for path, lines in broken.items() if lines)
     failure = _maybe(run.train_failure)
     if failure is not None and (~steps.loss_not_finite & (steps.step >= failure["step"])).any():
         failure = None  # a resumed training went past it
@@ -67,11 +67,6 @@ def read_evidence(run: RunFolder) -> Evidence:
         adapters=_adapters(run, steps, evals, summary),
         problems=problems,
     )
-
-
-def _passed_over(path: Path, lines: Sequence[int]) -> str:
-    first = f"line {lines[0]:,}" if len(lines) == 1 else f"{len(lines):,} lines, the first is {lines[0]:,},"
-    return f"train/{path.name} is damaged: {first} cannot be read and was passed over"
 
 
 def read_identity(run: RunFolder, validation_ids: Sequence[str]) -> Identity:

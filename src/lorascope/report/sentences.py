@@ -140,7 +140,7 @@ def _verdict(facts: Facts) -> str:
 
 
 def _caution(facts: Facts) -> str:
-    parts = []
+    parts = list(facts.problems)
     if facts.prepare is not None:
         dropped = facts.prepare["dropped"]
         if sum(dropped.values()):
