@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import struct
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ from synthetic import make_evidence, records_of
 
 pytestmark = pytest.mark.end_to_end
 
+EVENTS = Path(__file__).parent / "logs" / "written" / "events.out.tfevents.1795316154.writer"
 FALL = [0.0, -0.2, -0.3, -0.35, -0.37, -0.38, -0.385]
 
 
@@ -127,7 +129,9 @@ def test_in_a_file_what_is_waited_for_is_said_once(
     (tmp_path / "log.csv").touch()
     with pytest.raises(SystemExit):
         main(["watch", str(tmp_path / "log.csv"), "--once"])
-    assert capsys.readouterr().out == f"{tmp_path / 'log.csv'}: waiting, the log is empty\n"
+    assert (
+        capsys.readouterr().out == f"{tmp_path / 'log.csv'}: waiting for the first step (the file is empty)\n"
+    )
 
 
 def test_a_wrong_path_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,13 +157,103 @@ def test_a_training_that_was_interrupted_is_not_waited_for(
         assert f"interrupted after step 40 of 60; go on with: lorascope train {run.path} --resume" in last
 
 
-def test_a_run_whose_training_has_not_come_to_a_step_is_waited_for_whoever_holds_it(tmp_path: Path) -> None:
+def test_a_training_that_ended_before_its_first_step_is_not_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = RunFolder(tmp_path / "run")
     write_json(run.config, {})
     (tmp_path / "run" / "prepare").mkdir()
+    assert glimpse(run.path).state == "waiting"  # nobody has begun
     with only_writer(run):
         assert glimpse(run.path).state == "waiting"
-    assert glimpse(run.path).state == "waiting"
+    seen = glimpse(run.path)
+    assert seen.state == "not_begun" and is_over(seen)
+    with pytest.raises(SystemExit) as stopped:
+        main(["watch", str(run.path)])
+    assert not stopped.value.code
+    assert capsys.readouterr().out.splitlines() == [
+        f"{run.path}: the training ended before its first step",
+        f"next: lorascope train {run.path} --resume",
+    ]
+    assert screen_lines(seen, 200, 40, colour=False) == [
+        f"{run.path}: the training ended before its first step"
+    ]
+    monkeypatch.setattr("platform.node", lambda: "another")
+    assert glimpse(run.path).state == "waiting"  # here nobody can tell
+
+
+def test_a_training_that_dies_before_its_first_step_while_it_is_watched_ends_the_watch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    write_json(run.config, {})
+    run.stage("train").mkdir()
+    held = only_writer(run)
+    held.__enter__()
+    monkeypatch.setattr("time.sleep", lambda seconds: held.__exit__(None, None, None))
+    with pytest.raises(SystemExit) as stopped:
+        main(["watch", str(run.path)])
+    assert not stopped.value.code
+    assert capsys.readouterr().out.splitlines() == [
+        f"{run.path}: waiting for the first step",
+        f"{run.path}: the training ended before its first step",
+        f"next: lorascope train {run.path} --resume",
+    ]
+
+
+def test_a_failure_that_a_resumed_training_has_not_come_past_yet_does_not_end_the_watch(
+    tmp_path: Path,
+) -> None:
+    run = run_at(tmp_path / "run", make_evidence(FALL, FALL), 40)
+    write_json(
+        run.train_failure, {"step": 41, "last_good_step": 40, "message": "not finite", "example_ids": []}
+    )
+    assert glimpse(run.path).state == "failed"
+    with only_writer(run):
+        assert glimpse(run.path).state == "unfinished"
+
+
+NOTHING_YET = {
+    "an empty file": ("log.csv", "", "the file is empty"),
+    "blank lines": ("train.log", "\n\n", "the file is empty"),
+    "a header": ("log.csv", "step,loss,eval_loss\n", "the table has a header and no rows yet"),
+    "a header of tabs": ("log.tsv", "step\ttrain/loss\n", "the table has a header and no rows yet"),
+    "LLaMA-Factory without a line": ("trainer_log.jsonl", "", "the file is empty"),
+    "a state without history": (
+        "trainer_state.json",
+        '{"global_step": 0, "log_history": []}',
+        "the log holds no point: nothing has been logged",
+    ),
+}
+
+
+@pytest.mark.parametrize("named", ["the file", "its folder"])
+@pytest.mark.parametrize("case", NOTHING_YET)
+def test_a_log_in_which_nothing_stands_yet_is_waited_for_and_not_diagnosed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str, named: str
+) -> None:
+    name, content, reason = NOTHING_YET[case]
+    (tmp_path / name).write_text(content)
+    path = tmp_path / name if named == "the file" else tmp_path
+    with pytest.raises(SystemExit) as stopped:
+        main(["watch", str(path), "--once"])
+    assert not stopped.value.code
+    assert capsys.readouterr().out == f"{path}: waiting for the first step ({reason})\n"
+    with pytest.raises(SystemExit) as stopped:
+        main(["diagnose", str(path)])
+    assert stopped.value.code == 1 and reason in capsys.readouterr().err
+
+
+def test_an_event_file_with_only_the_version_of_its_form_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / EVENTS.name
+    # A record is its length in 8 bytes, two checksums of 4, and the event; the first is the form's version.
+    version = EVENTS.read_bytes()[: struct.unpack_from("<Q", EVENTS.read_bytes())[0] + 16]
+    path.write_bytes(version)
+    for given in (path, tmp_path):
+        seen = glimpse(given)
+        assert (seen.state, seen.reason) == ("waiting", "the event file holds no value")
+    path.write_bytes(version[:-6])  # it is being written
+    assert glimpse(path).state == "waiting"
 
 
 def test_a_long_silence_of_a_log_is_told_once(

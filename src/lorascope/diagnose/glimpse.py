@@ -1,5 +1,6 @@
 """A training that may be going on -> what somebody who watches it wants to see, read anew each time."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -18,6 +19,7 @@ from lorascope.diagnose.run_evidence import read_evidence
 from lorascope.diagnose.stage import diagnose
 from lorascope.diagnose.stamp import Stamp, stamp_of
 from lorascope.diagnose.steps.local import medians_of_neighbours
+from lorascope.errors import NothingLogged, parts
 from lorascope.run.folder import RunFolder, is_run
 
 _LATELY = 20
@@ -48,14 +50,14 @@ class Glimpse:
 
     Attributes:
         name: The path as the command names it.
-        state: As of `Evidence`; "waiting" before the first step; "interrupted" where no process trains the
-            run any more that was not at its end.
+        state: As of `Evidence`; "waiting" before the first step. Where no process trains the run any more
+            that was not at its end: "interrupted", and "not_begun" where it came to no step.
         step: Of the newest record.
         num_steps: Planned; None where the log does not say.
         epoch: Of the newest record.
         loss: Of the newest training point that has one.
         verdict: As of `diagnose`.
-        reason: Its sentence.
+        reason: Its sentence; of a log that is waited for, what is in it instead of a step.
         health: Score, None where unknown.
         target_tokens_per_s: Over the newest steps; None for another trainer's log.
         usual_tokens_per_s: Median over all steps before.
@@ -106,6 +108,8 @@ def glimpse(path: Path, columns: Mapping[str, str] | None = None, before: Glimps
     if before is not None and before.stamp == stamp:
         return before
     seen = _look(path, columns)
+    if stamp.goes_on is False and seen.state == "waiting":
+        seen = dataclasses.replace(seen, state="not_begun")
     if stamp.goes_on is False and seen.state == "unfinished":
         seen = dataclasses.replace(
             seen,
@@ -120,12 +124,18 @@ def glimpse(path: Path, columns: Mapping[str, str] | None = None, before: Glimps
 def _look(path: Path, columns: Mapping[str, str] | None) -> Glimpse:
     if is_run(path):
         run = RunFolder(path)
-        if not _begun(run):
-            return Glimpse(name=str(path), state="waiting", reason="no step yet", train=_NO_TRAIN)
-        return _of_run(run)
-    if path.is_file() and not path.stat().st_size:
-        return Glimpse(name=str(path), state="waiting", reason="the log is empty", train=_NO_TRAIN)
-    return _of_log(path, columns)
+        if _begun(run):
+            with contextlib.suppress(NothingLogged):  # a line is being written, or a failure is history
+                return _of_run(run)
+        return _waiting(path)
+    try:
+        return _of_log(path, columns)
+    except NothingLogged as error:
+        return _waiting(path, parts(error.message)["problem"])
+
+
+def _waiting(path: Path, reason: str = "") -> Glimpse:
+    return Glimpse(name=str(path), state="waiting", reason=reason, train=_NO_TRAIN)
 
 
 def _begun(run: RunFolder) -> bool:
@@ -238,4 +248,4 @@ def _evaluating(evidence: Evidence) -> float:
 
 def is_over(seen: Glimpse) -> bool:
     """Whether nothing more will come."""
-    return seen.state in ("finished", "failed", "interrupted")
+    return seen.state in ("finished", "failed", "interrupted", "not_begun")

@@ -18,6 +18,7 @@ from lorascope.diagnose.logs.faults import (
     missing,
     not_a_log,
     nothing_in_folder,
+    nothing_logged,
     several_in_folder,
     unreadable,
     wandb_folder,
@@ -50,6 +51,7 @@ def open_log(path: str | Path, columns: Mapping[str, str] | None = None) -> Logg
 
     Raises:
         RunError: There is no such path, no log in it, or no loss in the log; it is damaged from the start.
+        NothingLogged: Nothing has been logged yet.
         ConfigError: `columns` names a quantity or a column that does not exist.
     """
     path = Path(path)
@@ -113,12 +115,7 @@ def _open_file(path: Path, columns: Mapping[str, str] | None) -> LoggedRun:
     if is_event_file(data[:_HEAD_BYTES]):
         return event_run(data, path, columns)
     if not data.strip():
-        raise unreadable(
-            path,
-            "the file is empty",
-            "nothing has been logged yet, or the disk was full",
-            "let training go on, or give another file of the run",
-        )
+        raise nothing_logged(path, "the file is empty", "nothing has been logged yet, or the disk was full")
     problems: list[str] = []
     content = _without_nuls(_decoded(data, problems), problems)
     del data  # a file of a million entries is 150 MB, and its text as much again
@@ -258,11 +255,10 @@ def _open_lines(
     if table.looks_like_table(head):
         return table.delimited_run(content.splitlines(), path, columns, problems=problems)
     if table.is_only_header(head):
-        raise unreadable(
+        raise nothing_logged(
             path,
             "the table has a header and no rows yet",
             "nothing has been logged yet, or the rows were lost",
-            "let training go on, or give another file of the run",
         )
     if "\0" in content[:4096]:
         raise not_a_log(path, head)
