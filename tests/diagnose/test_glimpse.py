@@ -88,6 +88,26 @@ def test_a_log_of_another_trainer_is_watched_too(tmp_path: Path) -> None:
     assert seen.step == 50 and seen.moments[-1].validation == 1.5 and seen.state == "unknown"
 
 
+def test_speed_and_time_left_of_a_log_of_our_callback_are_those_of_its_steps(tmp_path: Path) -> None:
+    step = {"loss": 2.0, "target_tokens": 100, "learning_rate": 1e-4, "grad_norm": 1.0, "seconds": 0.5}
+    lines = [{"max_steps": 100, "num_train_epochs": 2}]
+    lines += [{"step": number, "epoch": number / 50, **step} for number in range(1, 41)]
+    lines += [{"step": 40, "epoch": 0.8, "eval_loss": 1.9, "eval_runtime": 8.0}]
+    path = tmp_path / "lorascope.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    seen = glimpse(path)
+    assert (seen.state, seen.step, seen.num_steps) == ("unfinished", 40, 100)
+    assert seen.target_tokens_per_s == seen.usual_tokens_per_s == pytest.approx(200)
+    # 60 steps of half a second, and evaluations that took 8 seconds in 40 steps: 60 * (0.5 + 8 / 40).
+    assert seen.seconds_left == pytest.approx(42)
+    assert "step 40 of 100" in screen_lines(seen, 200, 40, colour=False)[0]
+    assert "42 s left" in screen_lines(seen, 200, 40, colour=False)[0]
+    then = time.time() - 7200  # nobody trains any more, as it seems
+    os.utime(path, (then, then))
+    headline = screen_lines(glimpse(path), 200, 40, colour=False)[0]
+    assert "last written to 2 h" in headline and " left" not in headline
+
+
 @pytest.mark.parametrize(("width", "height"), [(100, 40), (60, 24), (40, 20), (24, 10)])
 def test_the_screen_fits_every_terminal(tmp_path: Path, width: int, height: int) -> None:
     seen = glimpse(run_at(tmp_path / "run", make_evidence(FALL, FALL), 60).path)

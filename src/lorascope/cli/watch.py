@@ -239,11 +239,11 @@ def _headline(seen: "Glimpse") -> str:
         if seen.usual_tokens_per_s:
             speed += f" ({seen.target_tokens_per_s / seen.usual_tokens_per_s:.0%} of its usual)"
         parts.append(speed)
-    if seen.seconds_left is not None:
+    silent = _silent_s(seen)
+    if seen.seconds_left is not None and silent <= _LONG_SILENCE_S:
         parts.append(f"{duration(seen.seconds_left)} left")
     elif is_over(seen):
         parts.append(seen.state)
-    silent = _silent_s(seen)
     if silent > _LONG_SILENCE_S:
         parts.append(f"last written to {duration(silent)} ago")
     return ", ".join(parts)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lorascope.diagnose.logs import table, text, trainer_log, trainer_state
+from lorascope.diagnose.logs import callback_log, table, text, trainer_log, trainer_state
 from lorascope.diagnose.logs.content import content_of
 from lorascope.diagnose.logs.curve import LoggedRun
 from lorascope.diagnose.logs.event_file import is_event_file
@@ -34,7 +34,6 @@ _NULS = re.compile(r"^\0+|\0+$|\0+(?=\r\n)", re.MULTILINE)
 _HEAD_BYTES = 16
 _LINES_LOOKED_AT = 50
 _DEEPEST = 4
-_OF_OUR_CALLBACK = "lorascope.jsonl"  # of LorascopeCallback, in the Trainer's output folder
 
 
 def open_log(path: str | Path, columns: Mapping[str, str] | None = None) -> LoggedRun:
@@ -65,7 +64,7 @@ def open_log(path: str | Path, columns: Mapping[str, str] | None = None) -> Logg
 def _open_folder(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
     """The most telling log of a folder: our callback's, transformers', LLaMA-Factory's, event files, any."""
     state = trainer_state.newest_state(folder)
-    ours = folder / _OF_OUR_CALLBACK
+    ours = folder / callback_log.FILE
     if ours.is_file() and ours.stat().st_size:  # every step, where the Trainer logs means over several
         run = _open_file(ours, columns)
         if state is None:
@@ -243,6 +242,8 @@ def _decoded_lines(lines: list[str]) -> tuple[list[dict[str, Any]], list[int]]:
 def _open_rows(
     entries: list[dict[str, Any]], path: Path, columns: Mapping[str, str] | None, problems: list[str]
 ) -> LoggedRun:
+    if callback_log.is_callback_log(entries):
+        return callback_log.callback_log_run(entries, path, columns, problems=problems)
     if trainer_log.is_trainer_log(entries):
         return trainer_log.trainer_log_run(entries, path, columns, problems=problems)
     return table.table_run(entries, path, "JSONL", columns, problems=problems)
