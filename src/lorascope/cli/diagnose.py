@@ -15,7 +15,7 @@ PathsArgument = Annotated[
     typer.Argument(
         help="A run folder, or any trainer's log: trainer_state.json, a checkpoint folder, "
         "trainer_log.jsonl, "
-        "TensorBoard, CSV, JSONL, text. Several are put beside each other.",
+        "TensorBoard, W&B, CSV, JSONL, text. Several are put beside each other.",
         metavar="RUN|LOG...",
     ),
 ]

@@ -7,7 +7,8 @@ from lorascope.errors import NothingLogged, RunError, explain, nearest
 
 READ = (
     "trainer_state.json or a checkpoint folder of transformers, trainer_log.jsonl of LLaMA-Factory, "
-    'TensorBoard event files, CSV, TSV, JSONL or JSON tables, and text with lines such as "loss: 1.23"'
+    "TensorBoard event files, run folders of W&B, CSV, TSV, JSONL or JSON tables, and text with lines such "
+    'as "loss: 1.23"'
 )
 """Everything that can be read, for messages."""
 
@@ -135,12 +136,12 @@ def nothing_in_folder(folder: Path, beside: list[str]) -> RunError:
 
 
 def wandb_folder(folder: Path) -> RunError:
-    """The error for a run folder of W&B in which nothing but its own history tells the losses."""
+    """The error for a run folder of W&B without its history, of which what was printed tells no loss."""
     return RunError(
         explain(
             "this is a run folder of W&B, and nothing in it can be read as a log",
             where=str(folder),
-            why="its history is in a form of W&B's own (*.wandb), and what was printed tells no loss",
+            why="its history (run-ID.wandb) is not in it, and what was printed tells no loss",
             fix=AS_HISTORY,
         )
     )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lorascope.diagnose.logs import callback_log, table, text, trainer_log, trainer_state
+from lorascope.diagnose.logs import callback_log, table, text, trainer_log, trainer_state, wandb_file
 from lorascope.diagnose.logs.content import content_of
 from lorascope.diagnose.logs.curve import LoggedRun
 from lorascope.diagnose.logs.event_file import is_event_file
@@ -77,10 +77,11 @@ def _open_folder(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
         return _open_file(folder / trainer_log.FILE, columns)
     if next(folder.rglob(PATTERN), None) is not None:
         return event_folder_run(folder, columns)
-    if (folder / "files" / "output.log").is_file():  # a run folder of W&B
-        return _printed_for_wandb(folder, columns)
-    if next(folder.glob("*.wandb"), None) is not None:
-        raise wandb_folder(folder)
+    kept = wandb_file.run_files(folder)
+    if kept:
+        return _open_kept_by_wandb(kept, columns)
+    if (folder / wandb_file.PRINTED).is_file():
+        return _open_printed_for_wandb(folder, columns)
     files = [one for one in sorted(folder.iterdir()) if one.is_file()]
     for suffixes in (_TABLE_SUFFIXES, _TEXT_SUFFIXES):
         likely = [one for one in files if one.suffix.lower() in suffixes]
@@ -91,13 +92,32 @@ def _open_folder(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
     raise nothing_in_folder(folder, [one.name for one in folder.iterdir()])
 
 
-def _printed_for_wandb(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
-    """What a run printed, of a folder whose history is in a form of W&B's own, with a note that says so."""
+def _open_kept_by_wandb(files: list[Path], columns: Mapping[str, str] | None) -> LoggedRun:
+    """The newest of run files of W&B; what it printed, where what it logged tells no loss."""
+    *others, newest = files
     try:
-        run = _open_file(folder / "files" / "output.log", columns)
+        run = _open_file(newest, columns)
+    except RunError as unread:
+        try:
+            run = _open_printed_for_wandb(newest.parent, columns)
+        except RunError:
+            raise unread from None
+    if not others:
+        return run
+    told = ", ".join(one.name for one in others)
+    problem = (
+        f"the folder holds {len(files)} run files of W&B: the newest, {newest.name}, was read, not {told}"
+    )
+    return replace(run, problems=(problem, *run.problems))
+
+
+def _open_printed_for_wandb(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
+    """What a run of W&B printed, with a note that it is not all that it logged."""
+    try:
+        run = _open_file(folder / wandb_file.PRINTED, columns)
     except RunError as error:
         raise wandb_folder(folder) from error
-    problem = f"W&B's history in this folder is not read, only output.log, what was printed: {AS_HISTORY}"
+    problem = f"no loss of W&B's own history was read, only output.log, what was printed: {AS_HISTORY}"
     return replace(run, problems=(problem, *run.problems))
 
 
@@ -113,6 +133,8 @@ def _open_file(path: Path, columns: Mapping[str, str] | None) -> LoggedRun:
         ) from error
     if is_event_file(data[:_HEAD_BYTES]):
         return event_run(data, path, columns)
+    if wandb_file.is_wandb_file(data[:_HEAD_BYTES]):
+        return wandb_file.wandb_run(data, path, columns)
     if not data.strip():
         raise nothing_logged(path, "the file is empty", "nothing has been logged yet, or the disk was full")
     problems: list[str] = []
