@@ -10,6 +10,7 @@ PARENTS = {
     "DataError": ValueError,
     "ModelError": ValueError,
     "RunError": RuntimeError,
+    "NothingLogged": RuntimeError,
     "NumericsError": ArithmeticError,
     "UndefinedMetric": ValueError,
     "NoTargetTokens": ValueError,

@@ -5,6 +5,7 @@
       DataError        (ValueError)      the dataset is wrong: format, empty, leaking splits
       ModelError       (ValueError)      base model, tokenizer and adapter do not fit together
       RunError         (RuntimeError)    the run folder is missing, unfinished, damaged or already taken
+        NothingLogged                    the training has logged nothing yet: waiting may help
       NumericsError    (ArithmeticError) a loss, gradient or weight is not finite
       UndefinedMetric  (ValueError)      the metric has no value for these inputs
         NoTargetTokens                   the loss mask selects no token
@@ -40,6 +41,10 @@ class ModelError(LorascopeError, ValueError):
 
 class RunError(LorascopeError, RuntimeError):
     """The run folder is missing, unfinished, damaged or already taken."""
+
+
+class NothingLogged(RunError):
+    """A run or a log holds no step and no evaluation yet: diagnose refuses it, watch waits for it."""
 
 
 class NumericsError(LorascopeError, ArithmeticError):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import struct
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ from synthetic import make_evidence, records_of
 
 pytestmark = pytest.mark.end_to_end
 
+EVENTS = Path(__file__).parent / "logs" / "written" / "events.out.tfevents.1795316154.writer"
 FALL = [0.0, -0.2, -0.3, -0.35, -0.37, -0.38, -0.385]
 
 
@@ -86,6 +88,26 @@ def test_a_log_of_another_trainer_is_watched_too(tmp_path: Path) -> None:
     assert seen.step == 50 and seen.moments[-1].validation == 1.5 and seen.state == "unknown"
 
 
+def test_speed_and_time_left_of_a_log_of_our_callback_are_those_of_its_steps(tmp_path: Path) -> None:
+    step = {"loss": 2.0, "target_tokens": 100, "learning_rate": 1e-4, "grad_norm": 1.0, "seconds": 0.5}
+    lines = [{"max_steps": 100, "num_train_epochs": 2}]
+    lines += [{"step": number, "epoch": number / 50, **step} for number in range(1, 41)]
+    lines += [{"step": 40, "epoch": 0.8, "eval_loss": 1.9, "eval_runtime": 8.0}]
+    path = tmp_path / "lorascope.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    seen = glimpse(path)
+    assert (seen.state, seen.step, seen.num_steps) == ("unfinished", 40, 100)
+    assert seen.target_tokens_per_s == seen.usual_tokens_per_s == pytest.approx(200)
+    # 60 steps of half a second, and evaluations that took 8 seconds in 40 steps: 60 * (0.5 + 8 / 40).
+    assert seen.seconds_left == pytest.approx(42)
+    assert "step 40 of 100" in screen_lines(seen, 200, 40, colour=False)[0]
+    assert "42 s left" in screen_lines(seen, 200, 40, colour=False)[0]
+    then = time.time() - 7200  # nobody trains any more, as it seems
+    os.utime(path, (then, then))
+    headline = screen_lines(glimpse(path), 200, 40, colour=False)[0]
+    assert "last written to 2 h" in headline and " left" not in headline
+
+
 @pytest.mark.parametrize(("width", "height"), [(100, 40), (60, 24), (40, 20), (24, 10)])
 def test_the_screen_fits_every_terminal(tmp_path: Path, width: int, height: int) -> None:
     seen = glimpse(run_at(tmp_path / "run", make_evidence(FALL, FALL), 60).path)
@@ -127,7 +149,9 @@ def test_in_a_file_what_is_waited_for_is_said_once(
     (tmp_path / "log.csv").touch()
     with pytest.raises(SystemExit):
         main(["watch", str(tmp_path / "log.csv"), "--once"])
-    assert capsys.readouterr().out == f"{tmp_path / 'log.csv'}: waiting, the log is empty\n"
+    assert (
+        capsys.readouterr().out == f"{tmp_path / 'log.csv'}: waiting for the first step (the file is empty)\n"
+    )
 
 
 def test_a_wrong_path_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,13 +177,103 @@ def test_a_training_that_was_interrupted_is_not_waited_for(
         assert f"interrupted after step 40 of 60; go on with: lorascope train {run.path} --resume" in last
 
 
-def test_a_run_whose_training_has_not_come_to_a_step_is_waited_for_whoever_holds_it(tmp_path: Path) -> None:
+def test_a_training_that_ended_before_its_first_step_is_not_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = RunFolder(tmp_path / "run")
     write_json(run.config, {})
     (tmp_path / "run" / "prepare").mkdir()
+    assert glimpse(run.path).state == "waiting"  # nobody has begun
     with only_writer(run):
         assert glimpse(run.path).state == "waiting"
-    assert glimpse(run.path).state == "waiting"
+    seen = glimpse(run.path)
+    assert seen.state == "not_begun" and is_over(seen)
+    with pytest.raises(SystemExit) as stopped:
+        main(["watch", str(run.path)])
+    assert not stopped.value.code
+    assert capsys.readouterr().out.splitlines() == [
+        f"{run.path}: the training ended before its first step",
+        f"next: lorascope train {run.path} --resume",
+    ]
+    assert screen_lines(seen, 200, 40, colour=False) == [
+        f"{run.path}: the training ended before its first step"
+    ]
+    monkeypatch.setattr("platform.node", lambda: "another")
+    assert glimpse(run.path).state == "waiting"  # here nobody can tell
+
+
+def test_a_training_that_dies_before_its_first_step_while_it_is_watched_ends_the_watch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    write_json(run.config, {})
+    run.stage("train").mkdir()
+    held = only_writer(run)
+    held.__enter__()
+    monkeypatch.setattr("time.sleep", lambda seconds: held.__exit__(None, None, None))
+    with pytest.raises(SystemExit) as stopped:
+        main(["watch", str(run.path)])
+    assert not stopped.value.code
+    assert capsys.readouterr().out.splitlines() == [
+        f"{run.path}: waiting for the first step",
+        f"{run.path}: the training ended before its first step",
+        f"next: lorascope train {run.path} --resume",
+    ]
+
+
+def test_a_failure_that_a_resumed_training_has_not_come_past_yet_does_not_end_the_watch(
+    tmp_path: Path,
+) -> None:
+    run = run_at(tmp_path / "run", make_evidence(FALL, FALL), 40)
+    write_json(
+        run.train_failure, {"step": 41, "last_good_step": 40, "message": "not finite", "example_ids": []}
+    )
+    assert glimpse(run.path).state == "failed"
+    with only_writer(run):
+        assert glimpse(run.path).state == "unfinished"
+
+
+NOTHING_YET = {
+    "an empty file": ("log.csv", "", "the file is empty"),
+    "blank lines": ("train.log", "\n\n", "the file is empty"),
+    "a header": ("log.csv", "step,loss,eval_loss\n", "the table has a header and no rows yet"),
+    "a header of tabs": ("log.tsv", "step\ttrain/loss\n", "the table has a header and no rows yet"),
+    "LLaMA-Factory without a line": ("trainer_log.jsonl", "", "the file is empty"),
+    "a state without history": (
+        "trainer_state.json",
+        '{"global_step": 0, "log_history": []}',
+        "the log holds no point: nothing has been logged",
+    ),
+}
+
+
+@pytest.mark.parametrize("named", ["the file", "its folder"])
+@pytest.mark.parametrize("case", NOTHING_YET)
+def test_a_log_in_which_nothing_stands_yet_is_waited_for_and_not_diagnosed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str, named: str
+) -> None:
+    name, content, reason = NOTHING_YET[case]
+    (tmp_path / name).write_text(content)
+    path = tmp_path / name if named == "the file" else tmp_path
+    with pytest.raises(SystemExit) as stopped:
+        main(["watch", str(path), "--once"])
+    assert not stopped.value.code
+    assert capsys.readouterr().out == f"{path}: waiting for the first step ({reason})\n"
+    with pytest.raises(SystemExit) as stopped:
+        main(["diagnose", str(path)])
+    assert stopped.value.code == 1 and reason in capsys.readouterr().err
+
+
+def test_an_event_file_with_only_the_version_of_its_form_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / EVENTS.name
+    # A record is its length in 8 bytes, two checksums of 4, and the event; the first is the form's version.
+    version = EVENTS.read_bytes()[: struct.unpack_from("<Q", EVENTS.read_bytes())[0] + 16]
+    path.write_bytes(version)
+    for given in (path, tmp_path):
+        seen = glimpse(given)
+        assert (seen.state, seen.reason) == ("waiting", "the event file holds no value")
+    path.write_bytes(version[:-6])  # it is being written
+    assert glimpse(path).state == "waiting"
 
 
 def test_a_long_silence_of_a_log_is_told_once(
@@ -253,6 +367,23 @@ def test_a_damaged_line_of_a_run_is_told_and_a_torn_last_one_is_not(
     run.steps.write_text("garbage\n" + run.steps.read_text() + "\n")
     shown_lines = screen_lines(glimpse(run.path), 120, 40, colour=False)
     assert any("train/steps.jsonl is damaged: 2 lines, the first is 1," in line for line in shown_lines)
+
+
+def test_damaged_lines_are_told_of_each_run_where_several_stand_beside_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, damaged = (run_at(tmp_path / name, make_evidence(FALL, FALL), 60) for name in ("whole", "damaged"))
+    lines = damaged.evals.read_text().splitlines(keepends=True)
+    damaged.evals.write_text("".join([lines[0], "torn\n", "torn\n", *lines[3:]]))
+    with pytest.raises(SystemExit) as stopped:
+        main(["diagnose", str(whole.path), str(damaged.path)])
+    shown = " ".join(capsys.readouterr().out.split())
+    told = "train/evals.jsonl is damaged: 2 lines, the first is 2, cannot be read and were passed over"
+    assert not stopped.value.code
+    assert f"note on B: {told}" in shown and shown.count("note on ") == 1
+    with pytest.raises(SystemExit):
+        main(["diagnose", str(whole.path), str(damaged.path), "--json"])
+    assert [one["problems"] for one in json.loads(capsys.readouterr().out)["runs"]] == [[], [told]]
 
 
 def test_a_loss_of_preferences_is_watched_without_perplexity(

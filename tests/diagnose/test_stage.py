@@ -15,10 +15,11 @@ import pytest
 from lorascope.cli.app import main
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.run_evidence import read_evidence
-from lorascope.diagnose.stage import diagnose_run
-from lorascope.errors import RunError
+from lorascope.diagnose.stage import diagnose, diagnose_run
+from lorascope.errors import NothingLogged, RunError
 from lorascope.run.commit import write_json
 from lorascope.run.folder import RunFolder
+from lorascope.run.lock import only_writer
 from lorascope.run.provenance import read_provenance
 from lorascope.run.records import rewrite_lines
 
@@ -102,6 +103,56 @@ def test_a_training_that_goes_on_is_read_as_far_as_it_goes_and_left_alone(
     assert report["state"] == "unfinished" and report["num_evaluations"] == 9
     assert report["step_to_ship"]["adapter"] is None
     assert not run.provenance.exists()  # training writes it at its end; two writers would lose one record
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "how"),
+    [
+        (True, "let it go on: lorascope watch runs/synthetic"),
+        (False, "lorascope train runs/synthetic --resume"),
+        (None, "let it go on; if it was interrupted: lorascope train runs/synthetic --resume"),
+    ],
+)
+def test_what_brings_more_evaluations_depends_on_whether_the_training_goes_on(
+    synthetic: Synthetic, goes_on: bool | None, how: str
+) -> None:
+    report = diagnose(synthetic([0.0, -0.1, -0.2], [0.0, -0.1, -0.2], state="unfinished", goes_on=goes_on))
+    assert report["missing"][0]["how"] == how
+
+
+def test_the_next_command_of_an_unfinished_training_depends_on_whether_it_goes_on(
+    synthetic: Synthetic, written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curve = [-0.04 * index for index in range(9)]
+    run = written(synthetic(curve, curve), finished=False)
+
+    def told() -> str:
+        with pytest.raises(SystemExit):
+            main(["diagnose", str(run.path)])
+        return " ".join(capsys.readouterr().out.split())
+
+    follow, again = f"lorascope watch {run.path}", f"lorascope train {run.path} --resume"
+    assert told().endswith(f"next: {again}")  # nobody can tell
+    with only_writer(run):
+        going = told()
+        assert json.loads((run.stage("diagnose") / "report.json").read_text())["goes_on"] is True
+    assert going.endswith(f"next: {follow}")
+    assert told().endswith(f"next: {again}")
+
+
+def test_what_to_do_about_a_run_without_a_step_depends_on_whether_it_goes_on(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    write_json(run.config, {})
+    run.stage("train").mkdir()
+    follow, again = f"lorascope watch {run.path}", f"lorascope train {run.path} --resume"
+    with only_writer(run), pytest.raises(NothingLogged, match=f"fix:   wait for it: {follow}$"):
+        diagnose_run(run)
+    with pytest.raises(NothingLogged, match=f"fix:   {again}$"):
+        diagnose_run(run)
+    run.steps.write_text("garbage\n")  # which no waiting mends
+    with pytest.raises(RunError, match=r"train/steps\.jsonl is damaged: line 1 ") as refused:
+        diagnose_run(run)
+    assert not isinstance(refused.value, NothingLogged)
 
 
 def failure_at(step: int) -> dict[str, Any]:

@@ -90,7 +90,11 @@ def test_two_lines_bring_check_step_log_and_verdict(alpaca_base: Path, tmp_path:
     trainer.train()
     assert callback.checked is not None and callback.checked["passed"]
     assert told[0].startswith("lorascope: check of 24 rows")
-    steps = [line for line in lines_of(tmp_path / "out" / "lorascope.jsonl") if "loss" in line]
+    lines = lines_of(tmp_path / "out" / "lorascope.jsonl")
+    steps = [line for line in lines if "loss" in line]
+    assert lines[0] == {"max_steps": 12, "num_train_epochs": 4}
+    assert sum("max_steps" in line for line in lines) == 1 and callback.report is not None
+    assert callback.report["state"] == "finished"
     # 24 rows in batches of 4 x 2: 3 steps an epoch, 4 epochs. Every answer of a step is counted once.
     assert [line["step"] for line in steps] == list(range(1, 13))
     targets = sum(sum(label != IGNORE for label in row["labels"][1:]) for row in rows)
@@ -218,6 +222,8 @@ def test_a_step_that_is_not_finite_is_told_and_never_made(alpaca_base: Path, tmp
     log = open_log(tmp_path / "lorascope.jsonl")
     assert log.train.loss_not_finite.tolist() == [False, False, False, False, True]
     assert any("verdict: non finite" in line for line in told)
+    # 24 rows in batches of 4: 6 steps an epoch, 4 epochs; it was asked to end after the 5th.
+    assert lines_of(tmp_path / "lorascope.jsonl")[0]["max_steps"] == 24 and log.facts.max_steps == 5
 
 
 def test_a_training_that_overfits_ends_where_it_is_asked_to(alpaca_base: Path, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ import html5lib
 import pytest
 
 from lorascope.check.stage import check_run
+from lorascope.pipeline import report_current
 from lorascope.prepare.stage import prepare_run
 from lorascope.report.facts import gather_facts
 from lorascope.report.sentences import five_sentences, model_name
 from lorascope.report.stage import report_run
 from lorascope.run.folder import RunFolder
+from lorascope.run.lock import only_writer
 from lorascope.run.recipe import make_recipe
 from lorascope.run.records import read_evals
 from lorascope.train.stage import train_run
@@ -85,6 +87,29 @@ def test_hostile_text_in_the_data_is_shown_as_text(finished_run: Any, tmp_path: 
     page = _page(run)
     assert "<script>alert(1)</script>.json" in _text(page)
     assert not any("alert(1)" in (node.text or "") for node in page.iter("script"))
+
+
+def test_lines_of_its_logs_that_cannot_be_read_are_to_be_kept_in_mind(
+    finished_run: Any, tmp_path: Path
+) -> None:
+    run = _copy(finished_run, tmp_path)
+    for path in (run.evals, run.steps):
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([lines[0], "torn\n", *lines[2:]]))
+    text = _text(_page(run))
+    for name in ("evals", "steps"):
+        assert f"train/{name}.jsonl is damaged: line 2 cannot be read and was passed over" in text
+
+
+def test_a_training_that_goes_on_is_not_called_stopped(finished_run: Any, tmp_path: Path) -> None:
+    run = _copy(finished_run, tmp_path)
+    run.train_summary.unlink()
+    with only_writer(run):
+        going = _text(_page(RunFolder(report_current(run).parent)))
+    assert "its training has come to step 12." in going and "is finished: lorascope" not in going
+    interrupted = _text(_page(RunFolder(report_current(run).parent)))
+    assert "its training stopped after step 12." in interrupted
+    assert "is finished: lorascope train --resume." in interrupted
 
 
 def test_a_run_that_stopped_at_a_bad_number_says_so_first(finished_run: Any, tmp_path: Path) -> None:

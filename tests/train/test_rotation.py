@@ -12,7 +12,7 @@ from lorascope.errors import RunError
 from lorascope.run import commit
 from lorascope.run.commit import is_leftover
 from lorascope.run.folder import RunFolder
-from lorascope.run.records import read_steps
+from lorascope.run.records import read_evals, read_steps
 from lorascope.train import resume as resuming
 from lorascope.train.checkpoint import (
     TrainState,
@@ -173,3 +173,22 @@ def test_a_log_that_lost_lines_is_told(ready_run: Any, train: Any, make_recorder
         f"note: {run.steps} was damaged: 1 of its steps are missing"
     ]
     assert [record.step for record in read_steps(run.steps)] == [1, *range(3, 13)]
+
+
+def test_evaluations_and_answers_that_cannot_be_read_are_told_where_a_training_goes_on(
+    ready_run: Any, train: Any, make_recorder: Any
+) -> None:
+    run = stopped_after(ready_run(), 9, train, make_recorder)  # evaluated after steps 0, 4 and 8
+    lines = run.evals.read_text().splitlines(keepends=True)
+    assert len(lines) == 3
+    run.evals.write_text("".join([lines[0], "torn\n", lines[2]]))
+    run.samples.write_text("torn\n")
+    recorder = make_recorder()
+    train(run, resume=True, observer=recorder)
+    assert [note for note in recorder.notes if "damaged" in note] == [
+        "note: train/evals.jsonl is damaged: line 2 cannot be read and was passed over; an evaluation "
+        "before step 8 that it held is lost",
+        "note: train/samples.jsonl is damaged: line 1 cannot be read and was passed over; an answer that "
+        "it held is lost",
+    ]
+    assert [record.step for record in read_evals(run.evals)] == [0, 8, 12]

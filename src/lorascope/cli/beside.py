@@ -19,7 +19,7 @@ def beside_lines(told: dict[str, Any]) -> list[str]:
     num = len(told["runs"])
     marks = [*_MARKS, *(str(place) for place in range(len(_MARKS) + 1, num + 1))][:num]
     lines = [f"{mark}  {run['name']}" for mark, run in zip(marks, told["runs"], strict=False)]
-    lines += ["", *_table(told["runs"], marks)]
+    lines += ["", *_table(told["runs"], marks), *_notes(told["runs"], marks, width)]
     drawn = [
         (mark, curve["validation"] or curve["train"])
         for mark, curve in zip(marks, told["curves"], strict=False)
@@ -62,14 +62,29 @@ def _table(runs: Sequence[dict[str, Any]], marks: Sequence[str]) -> list[str]:
     ]
 
 
+def _notes(runs: Sequence[dict[str, Any]], marks: Sequence[str], width: int) -> list[str]:
+    """What was noteworthy about reading each, below an empty line; nothing where nothing was."""
+    notes = [
+        line
+        for mark, run in zip(marks, runs, strict=False)
+        for one in run["problems"]
+        for line in _wrapped(f"note on {mark}: {one}", width)
+    ]
+    return ["", *notes] if notes else []
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+
+
 def _number(value: float | None, form: str) -> str:
     return _UNKNOWN if value is None else format(value, form)
 
 
 def _pairs(told: dict[str, Any], marks: Sequence[str], width: int) -> list[str]:
     """What may be compared, each reason once for all pairs that it holds of."""
-    import textwrap
-
     # By place and not by name: one path may be given twice.
     marked = itertools.combinations(marks, 2)
     by_reason: dict[str, list[str]] = {}
@@ -84,4 +99,4 @@ def _pairs(told: dict[str, Any], marks: Sequence[str], width: int) -> list[str]:
         else:
             lines.append(f"{both}: too few rows were scored by both for a difference")
     lines += [f"not compared ({'; '.join(pairs)}): {reason}" for reason, pairs in by_reason.items()]
-    return [part for line in lines for part in textwrap.wrap(line, width, subsequent_indent="  ")]
+    return [part for line in lines for part in _wrapped(line, width)]

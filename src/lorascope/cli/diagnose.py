@@ -15,7 +15,7 @@ PathsArgument = Annotated[
     typer.Argument(
         help="A run folder, or any trainer's log: trainer_state.json, a checkpoint folder, "
         "trainer_log.jsonl, "
-        "TensorBoard, CSV, JSONL, text. Several are put beside each other.",
+        "TensorBoard, W&B, CSV, JSONL, text. Several are put beside each other.",
         metavar="RUN|LOG...",
     ),
 ]
@@ -167,16 +167,18 @@ def _ending(report: dict[str, Any], run: str) -> list[str]:
             f"{ship['adapter']}: " if ship["adapter"] else "" if ship["step"] is not None else "not shown: "
         )
         return [f"to ship: {which}{ship['why']}"]
+    going = []
+    if report["state"] == "unfinished":
+        going = [f"next: {command('watch', run) if report['goes_on'] else command('train', run, '--resume')}"]
     if ship["adapter"] is None:
-        return [f"to ship: nothing: {ship['why']}"]
+        return [f"to ship: nothing: {ship['why']}", *going]
     which = f"adapter {ship['adapter']}, step {ship['step']:,}"
     lines = [f"to ship: {which}: {ship['why']}"]
     if not ship["shown"]:
         lines = [f"to ship: not shown; {which} is on disk: {ship['why']}"]
     if ship["cost"]:
         lines.append(f"  {ship['cost']['sentence']}")
-    if report["state"] == "unfinished":
-        return [*lines, f"next: {command('train', run, '--resume')}"]
+    lines += going
     grave = [one for one in report["findings"] if one["severity"] != "info"]
     if not grave and report["state"] == "finished":
         lines.append(f"next: {_measure(report, run)}")

@@ -26,6 +26,7 @@ _LOOKS_KEPT = 5
 _LONG_SILENCE_S = 300.0
 _LONGEST_WAIT_S = ((1 << 20, 4.0), (10 << 20, 10.0))
 """Bytes of a log, and the longest wait below them: a slow look must not hide a short training."""
+_WITHOUT_STEP = ("waiting", "not_begun")  # states in which there is nothing to judge
 _ROWS_SHOWN = 6
 _LONGEST_NAME = 30
 _CURVE_ROWS = 12
@@ -170,7 +171,9 @@ def screen_lines(seen: "Glimpse", width: int, height: int, *, colour: bool) -> l
     """
     from lorascope.cli.curves import curve_lines
 
-    lines = [*_wrapped(_headline(seen), width), *_wrapped(_verdict(seen), width)]
+    lines = _wrapped(_headline(seen), width)
+    if seen.state not in _WITHOUT_STEP:
+        lines += _wrapped(_verdict(seen), width)
     lines += [line for one in seen.problems for line in _wrapped(f"note: {one}", width)]
     table = _table(seen, width)
     room = height - len(lines) - len(table) - 7
@@ -222,7 +225,9 @@ def _headline(seen: "Glimpse") -> str:
     from lorascope.diagnose.glimpse import is_over
 
     if seen.state == "waiting":
-        return f"{seen.name}: waiting, {seen.reason}"
+        return f"{seen.name}: waiting for the first step" + (f" ({seen.reason})" if seen.reason else "")
+    if seen.state == "not_begun":
+        return f"{seen.name}: the training ended before its first step"
     name = seen.name if len(seen.name) <= _LONGEST_NAME else Path(seen.name).name
     parts = [f"{name}: step {seen.step:,}{_of_all(seen)}"]
     if seen.epoch is not None:
@@ -234,11 +239,11 @@ def _headline(seen: "Glimpse") -> str:
         if seen.usual_tokens_per_s:
             speed += f" ({seen.target_tokens_per_s / seen.usual_tokens_per_s:.0%} of its usual)"
         parts.append(speed)
-    if seen.seconds_left is not None:
+    silent = _silent_s(seen)
+    if seen.seconds_left is not None and silent <= _LONG_SILENCE_S:
         parts.append(f"{duration(seen.seconds_left)} left")
     elif is_over(seen):
         parts.append(seen.state)
-    silent = _silent_s(seen)
     if silent > _LONG_SILENCE_S:
         parts.append(f"last written to {duration(silent)} ago")
     return ", ".join(parts)
@@ -271,7 +276,7 @@ def _loss(seen: "Glimpse", loss: float) -> str:
 
 def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
     """One line for each evaluation that was not seen before, and one where the verdict changed."""
-    if before is None and seen.state == "waiting":
+    if seen.state in _WITHOUT_STEP and (before is None or before.state != seen.state):
         typer.echo(_headline(seen))
     for note in seen.problems:
         if before is None or note not in before.problems:
@@ -286,15 +291,17 @@ def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
             if loss is not None
         ]
         typer.echo(f"step {one.step:,}: {', '.join(told)}")
-    told_before = None if before is None or before.state == "waiting" else before.verdict
-    if seen.state != "waiting" and seen.verdict != told_before:
+    told_before = None if before is None or before.state in _WITHOUT_STEP else before.verdict
+    if seen.state not in _WITHOUT_STEP and seen.verdict != told_before:
         typer.echo(f"step {seen.step:,}: {_verdict(seen)}")
 
 
 def _ending(seen: "Glimpse") -> list[str]:
     if seen.state == "waiting":  # which was said when it began
         return []
+    again = command("train", seen.name, "--resume")
+    if seen.state == "not_begun":
+        return [f"next: {again}"]
     if seen.state == "interrupted":
-        again = command("train", seen.name, "--resume")
         return [f"{seen.name}: interrupted after step {seen.step:,}{_of_all(seen)}; go on with: {again}"]
     return [_headline(seen), f"next: {command('diagnose', seen.name)}"]

@@ -58,8 +58,9 @@ def beside(sides: Sequence[Side]) -> Json:
     either, so their numbers stand side by side and no difference is told.
 
     Returns:
-        "runs": a row each; "pairs": for each two what may be compared, the difference or the reason why not;
-        "curves": training and evaluation losses of each, for drawing.
+        "runs": a row each, with what was noteworthy about reading it; "pairs": for each two what may be
+        compared, the difference or the reason why not; "curves": training and evaluation losses of each,
+        for drawing.
     """
     return {
         "schema": 1,
@@ -86,6 +87,7 @@ def _row(side: Side) -> Json:
         "bits_per_byte": _bits_per_byte(side),
         "learning_rate": evidence.learning_rate,
         "num_evaluations": report["num_evaluations"],
+        "problems": report["problems"],
         "findings": [
             {"rule": one["rule"], "severity": one["severity"], "title": one["title"]}
             for one in report["findings"]

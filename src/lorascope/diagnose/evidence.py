@@ -42,8 +42,10 @@ class Evidence:
 
     Attributes:
         run: Its folder or log as commands name it.
-        state: "unfinished" is still going or interrupted; files alone cannot tell which. "unknown": the log
-            does not say how long the training was to be.
+        state: "unfinished" is still going or interrupted; `goes_on` tells which. "unknown": the log does not
+            say how long the training was to be.
+        goes_on: Whether a living process trains a run of ours, as of `is_being_written`; None where nobody
+            can tell, and of every log.
         steps: The training points: every optimizer step of ours, what was logged of another trainer's.
         log: The log of another trainer; None for a run of ours.
         evals: One record per evaluation of ours, with the loss of every row.
@@ -66,6 +68,7 @@ class Evidence:
 
     run: str
     state: State = "unfinished"
+    goes_on: bool | None = None
     steps: TrainPoints = NO_POINTS
     log: LoggedRun | None = None
     evals: tuple[EvalRecord, ...] = ()
@@ -153,6 +156,13 @@ class Evidence:
         if rate:
             return self.retrain(learning_rate=f"{rate / factor:.2g}")
         return self.retrain() if self.log is None else "train again with a third of the learning rate"
+
+    def let_it_go_on(self) -> str:
+        """What brings a training of ours that is not at its end further."""
+        if self.goes_on:
+            return f"let it go on: {command('watch', self.run)}"
+        again = command("train", self.run, "--resume")
+        return again if self.goes_on is False else f"let it go on; if it was interrupted: {again}"
 
     def look_at_data(self) -> str:
         """What shows the examples that are trained on, with their masks."""

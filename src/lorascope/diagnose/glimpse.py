@@ -1,5 +1,6 @@
 """A training that may be going on -> what somebody who watches it wants to see, read anew each time."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -18,6 +19,7 @@ from lorascope.diagnose.run_evidence import read_evidence
 from lorascope.diagnose.stage import diagnose
 from lorascope.diagnose.stamp import Stamp, stamp_of
 from lorascope.diagnose.steps.local import medians_of_neighbours
+from lorascope.errors import NothingLogged, parts
 from lorascope.run.folder import RunFolder, is_run
 
 _LATELY = 20
@@ -48,16 +50,16 @@ class Glimpse:
 
     Attributes:
         name: The path as the command names it.
-        state: As of `Evidence`; "waiting" before the first step; "interrupted" where no process trains the
-            run any more that was not at its end.
+        state: As of `Evidence`; "waiting" before the first step. Where no process trains the run any more
+            that was not at its end: "interrupted", and "not_begun" where it came to no step.
         step: Of the newest record.
         num_steps: Planned; None where the log does not say.
         epoch: Of the newest record.
         loss: Of the newest training point that has one.
         verdict: As of `diagnose`.
-        reason: Its sentence.
+        reason: Its sentence; of a log that is waited for, what is in it instead of a step.
         health: Score, None where unknown.
-        target_tokens_per_s: Over the newest steps; None for another trainer's log.
+        target_tokens_per_s: Over the newest steps; None where they tell no target tokens or no seconds.
         usual_tokens_per_s: Median over all steps before.
         seconds_left: Of training, evaluations included at their share so far; None where nobody trains.
         of_run: Whether it is a run of ours, whose train probe is scored as validation is.
@@ -106,6 +108,8 @@ def glimpse(path: Path, columns: Mapping[str, str] | None = None, before: Glimps
     if before is not None and before.stamp == stamp:
         return before
     seen = _look(path, columns)
+    if stamp.goes_on is False and seen.state == "waiting":
+        seen = dataclasses.replace(seen, state="not_begun")
     if stamp.goes_on is False and seen.state == "unfinished":
         seen = dataclasses.replace(
             seen,
@@ -120,12 +124,18 @@ def glimpse(path: Path, columns: Mapping[str, str] | None = None, before: Glimps
 def _look(path: Path, columns: Mapping[str, str] | None) -> Glimpse:
     if is_run(path):
         run = RunFolder(path)
-        if not _begun(run):
-            return Glimpse(name=str(path), state="waiting", reason="no step yet", train=_NO_TRAIN)
-        return _of_run(run)
-    if path.is_file() and not path.stat().st_size:
-        return Glimpse(name=str(path), state="waiting", reason="the log is empty", train=_NO_TRAIN)
-    return _of_log(path, columns)
+        if _begun(run):
+            with contextlib.suppress(NothingLogged):  # a line is being written, or a failure is history
+                return _of_run(run)
+        return _waiting(path)
+    try:
+        return _of_log(path, columns)
+    except NothingLogged as error:
+        return _waiting(path, parts(error.message)["problem"])
+
+
+def _waiting(path: Path, reason: str = "") -> Glimpse:
+    return Glimpse(name=str(path), state="waiting", reason=reason, train=_NO_TRAIN)
 
 
 def _begun(run: RunFolder) -> bool:
@@ -134,16 +144,8 @@ def _begun(run: RunFolder) -> bool:
 
 def _of_run(run: RunFolder) -> Glimpse:
     evidence = read_evidence(run)
-    speeds = _speeds(run)
-    now, usual, left = None, None, None
+    evaluating_s = sum(record.seconds for record in evidence.evals) / max(1, evidence.last_step)
     num_steps = _planned(evidence)
-    if speeds is not None and len(speeds):
-        recent, before = speeds[-_LATELY:], speeds[:-_LATELY] if len(speeds) > _LATELY else speeds
-        now = float(recent[:, 0].sum() / max(recent[:, 1].sum(), 1e-9))
-        usual = float(np.median(before[:, 0] / np.maximum(before[:, 1], 1e-9)))
-        if num_steps is not None and evidence.state == "unfinished":
-            per_step = float(np.median(speeds[:, 1])) + _evaluating(evidence) / max(1, evidence.last_step)
-            left = (num_steps - evidence.last_step) * per_step
     series = evidence.validation
     moments = tuple(
         Moment(
@@ -153,14 +155,7 @@ def _of_run(run: RunFolder) -> Glimpse:
         )
         for index, record in enumerate(evidence.evals)
     )
-    return _told(
-        evidence,
-        moments,
-        num_steps,
-        target_tokens_per_s=now,
-        usual_tokens_per_s=usual,
-        seconds_left=left,
-    )
+    return _told(evidence, moments, num_steps, **_speed(_tail(run.steps), evidence, num_steps, evaluating_s))
 
 
 def _of_log(path: Path, columns: Mapping[str, str] | None) -> Glimpse:
@@ -174,7 +169,10 @@ def _of_log(path: Path, columns: Mapping[str, str] | None) -> Glimpse:
             near = np.searchsorted(steps.step, step, side="right") - 1
             probe = float(steps.loss[near]) if near >= 0 and math.isfinite(steps.loss[near]) else None
             moments.append(Moment(step=int(step), probe=probe, validation=float(loss)))
-    return _told(evidence, tuple(moments), evidence.log.facts.max_steps)
+    num_steps, tail = evidence.log.facts.max_steps, _tail(evidence.log.path)
+    evaluated = [one["eval_runtime"] for one in tail if isinstance(one.get("eval_runtime"), int | float)]
+    evaluating_s = sum(evaluated) / max(1, sum("seconds" in one for one in tail))
+    return _told(evidence, tuple(moments), num_steps, **_speed(tail, evidence, num_steps, evaluating_s))
 
 
 def _told(evidence: Evidence, moments: tuple[Moment, ...], num_steps: int | None, **speed: Any) -> Glimpse:
@@ -201,21 +199,45 @@ def _told(evidence: Evidence, moments: tuple[Moment, ...], num_steps: int | None
     )
 
 
-def _speeds(run: RunFolder) -> np.ndarray | None:
-    """Target tokens and seconds of the newest steps, [steps, 2]: the tail of the log is enough."""
-    if not run.steps.is_file():
-        return None
-    told: list[tuple[float, float]] = []
-    with run.steps.open("rb") as file:
-        file.seek(max(0, run.steps.stat().st_size - _TAIL_BYTES))
+def _speed(
+    tail: list[dict[str, Any]], evidence: Evidence, num_steps: int | None, evaluating_s: float
+) -> dict[str, float | None]:
+    """Speed and time left, where steps tell their target tokens and seconds.
+
+    Args:
+        tail: The newest lines of a log.
+        evidence: Of all of it.
+        num_steps: Planned.
+        evaluating_s: What evaluations took for each step.
+    """
+    told = [(one.get("target_tokens"), one.get("seconds")) for one in tail]
+    known = [pair for pair in told if all(isinstance(one, int | float) for one in pair)]
+    if not known:
+        return {}
+    speeds = np.array(known, dtype=np.float64)  # target tokens and seconds, [steps, 2]
+    recent, before = speeds[-_LATELY:], speeds[:-_LATELY] if len(speeds) > _LATELY else speeds
+    left = None
+    if num_steps is not None and evidence.state == "unfinished":
+        left = (num_steps - evidence.last_step) * (float(np.median(speeds[:, 1])) + evaluating_s)
+    return {
+        "target_tokens_per_s": float(recent[:, 0].sum() / max(recent[:, 1].sum(), 1e-9)) or None,
+        "usual_tokens_per_s": float(np.median(before[:, 0] / np.maximum(before[:, 1], 1e-9))) or None,
+        "seconds_left": left,
+    }
+
+
+def _tail(path: Path) -> list[dict[str, Any]]:
+    """The newest lines of a log that are JSON objects; none of a folder, a pipe or a log of another form."""
+    if not path.is_file():
+        return []
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         lines = file.read().splitlines()
-    for line in lines[1:] if len(lines) > 1 and len(b"\n".join(lines)) >= _TAIL_BYTES - 1 else lines:
-        try:
-            record: dict[str, Any] = json.loads(line)
-            told.append((float(record["target_tokens"]), float(record["seconds"])))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return np.array(told).reshape(len(told), 2)
+    told = []
+    for line in lines:  # the first may be torn
+        with contextlib.suppress(ValueError, RecursionError):
+            told.append(json.loads(line))
+    return [one for one in told if isinstance(one, dict)]
 
 
 _TAIL_BYTES = 1 << 17  # some 600 steps
@@ -232,10 +254,6 @@ def _planned(evidence: Evidence) -> int | None:
     return round(float(evidence.steps.step[-1]) * float(epochs) / float(done[0]))
 
 
-def _evaluating(evidence: Evidence) -> float:
-    return float(sum(record.seconds for record in evidence.evals))
-
-
 def is_over(seen: Glimpse) -> bool:
     """Whether nothing more will come."""
-    return seen.state in ("finished", "failed", "interrupted")
+    return seen.state in ("finished", "failed", "interrupted", "not_begun")

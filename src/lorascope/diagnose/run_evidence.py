@@ -9,11 +9,12 @@ from lorascope.diagnose.logs.curve import TrainPoints
 from lorascope.diagnose.logs.step_log import read_step_log
 from lorascope.diagnose.run_texts import leaked_rows, read_answers
 from lorascope.diagnose.series import make_series
-from lorascope.errors import RunError, explain
+from lorascope.errors import NothingLogged, RunError, command, explain
 from lorascope.run.folder import RunFolder, require
 from lorascope.run.lineage import adapter_hash, trained_dataset
+from lorascope.run.lock import is_being_written
 from lorascope.run.provenance import stage_record
-from lorascope.run.records import EvalRecord, read_evals, read_json
+from lorascope.run.records import EvalRecord, passed_over, read_evals, read_json
 from lorascope.run.texts import answer_bytes
 
 
@@ -25,25 +26,20 @@ def read_evidence(run: RunFolder) -> Evidence:
 
     Raises:
         RunError: Nothing has been trained, or a file is damaged.
+        NothingLogged: There is no step and no evaluation yet.
     """
     require(run.stage("train"), stage="train", run=run)
+    goes_on = is_being_written(run)  # asked first: what a training leaves, it has left before it lets go
     broken: dict[Path, list[int]] = {run.steps: [], run.evals: []}
     steps = read_step_log(run.steps, broken[run.steps])
     evals = tuple({one.step: one for one in read_evals(run.evals, broken[run.evals])}.values())
-    problems = tuple(_passed_over(path, lines) for path, lines in broken.items() if lines)
+    problems = tuple(passed_over(path, lines) for path, lines in broken.items() if lines)
     failure = _maybe(run.train_failure)
-    if failure is not None and (~steps.loss_not_finite & (steps.step >= failure["step"])).any():
-        failure = None  # a resumed training went past it
+    went_past = failure is not None and (~steps.loss_not_finite & (steps.step >= failure["step"])).any()
+    if goes_on or went_past:  # by a training that was resumed
+        failure = None
     if not len(steps) and not evals and failure is None:
-        raise RunError(
-            explain(
-                "there is nothing to diagnose yet: no step and no evaluation",
-                where=str(run.stage("train")),
-                why="; ".join(problems)
-                or "training has not come to its first evaluation, or was stopped before it",
-                fix=f"wait for it, or: lorascope train {run.path} --resume",
-            )
-        )
+        raise _nothing_yet(run, problems, goes_on)
     summary, scored = _maybe(run.train_summary), _scored_ids(run)
     state: State = "failed" if failure is not None else "finished" if summary is not None else "unfinished"
     return Evidence(
@@ -66,12 +62,24 @@ def read_evidence(run: RunFolder) -> Evidence:
         config=read_json(run.config),
         adapters=_adapters(run, steps, evals, summary),
         problems=problems,
+        goes_on=goes_on,
     )
 
 
-def _passed_over(path: Path, lines: Sequence[int]) -> str:
-    first = f"line {lines[0]:,}" if len(lines) == 1 else f"{len(lines):,} lines, the first is {lines[0]:,},"
-    return f"train/{path.name} is damaged: {first} cannot be read and was passed over"
+def _nothing_yet(run: RunFolder, problems: Sequence[str], goes_on: bool | None) -> RunError:
+    """The error for a run without a step and an evaluation; lines that are damaged will not come right."""
+    again, follow = command("train", run.path, "--resume"), command("watch", run.path)
+    message = explain(
+        "there is nothing to diagnose yet: no step and no evaluation",
+        where=str(run.stage("train")),
+        why="; ".join(problems) or "training has not come to its first evaluation, or was stopped before it",
+        fix=f"wait for it: {follow}"
+        if goes_on
+        else again
+        if goes_on is False
+        else f"wait for it, or: {again}",
+    )
+    return RunError(message) if problems else NothingLogged(message)
 
 
 def read_identity(run: RunFolder, validation_ids: Sequence[str]) -> Identity:

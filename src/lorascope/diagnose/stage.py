@@ -248,6 +248,7 @@ def diagnose(evidence: Evidence) -> dict[str, Any]:
             judged=verdict != "not_enough_evidence",
         ),
         "state": evidence.state,
+        "goes_on": evidence.goes_on,
         "has_validation": evidence.validation is not None or logged_curve(evidence) is not None,
         "last_step": evidence.last_step,
         "num_evaluations": len(evidence.evals) if evidence.log is None else len(evidence.log.evals),

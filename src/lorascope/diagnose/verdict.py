@@ -11,7 +11,6 @@ from lorascope.diagnose.finding import SEVERITIES, Finding
 from lorascope.diagnose.rows.gates import MIN_EVALS
 from lorascope.diagnose.rows.low_rate import HARDLY
 from lorascope.diagnose.rows.resolution import hold_out_more
-from lorascope.errors import command
 from lorascope.metrics.uncertainty import MIN_CLUSTERS
 
 VERDICTS = (
@@ -152,7 +151,7 @@ def what_is_missing(evidence: Evidence) -> list[dict[str, Any]]:
     evals = len(evidence.evals)
     if evals < MIN_EVALS:
         if evidence.state == "unfinished":
-            how = f"let it go on; if it was interrupted: {command('train', evidence.run, '--resume')}"
+            how = evidence.let_it_go_on()
         else:
             how = evidence.retrain(eval_steps=max(1, evidence.last_step // (2 * MIN_EVALS)))
         missing.append({"what": "evaluations", "have": evals, "need": MIN_EVALS, "how": how})

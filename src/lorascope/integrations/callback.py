@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from lorascope.errors import DataError, explain
+from lorascope.errors import DataError, NothingLogged, explain
 from lorascope.integrations.batches import generators_kept, rows_of_batch
 from lorascope.integrations.listening import Listener, calling_trainer
 from lorascope.integrations.processes import num_processes, of_all, of_any, summed
 
 LOG = "lorascope.jsonl"
 _ROWS_CHECKED = 64
+_ENDLESS = 1e9  # epochs: what a Trainer counts where its rows are a stream
 _log = logging.getLogger("lorascope")
 
 
@@ -34,10 +35,11 @@ class LorascopeCallback(TrainerCallback):
     place of a NaN. A step whose loss or gradient is not finite is not made: its gradients are dropped before
     the optimizer sees them.
 
-    The log is OUTPUT_DIR/lorascope.jsonl; `lorascope diagnose` and `lorascope watch` read it. "grad_norm" is
-    the gradient's length before it is clipped; of a Trainer that does not tell it, "clipped_grad_norm" is
-    what the optimizer gets. Where several processes train, the first one writes: loss and target tokens are
-    those of all of them. All drop a step, or end the training, together.
+    The log is OUTPUT_DIR/lorascope.jsonl; `lorascope diagnose` and `lorascope watch` read it. Its first line
+    says how many steps and epochs are planned. "grad_norm" is the gradient's length before it is clipped; of
+    a Trainer that does not tell it, "clipped_grad_norm" is what the optimizer gets. Where several processes
+    train, the first one writes: loss and target tokens are those of all of them. All drop a step, or end the
+    training, together.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class LorascopeCallback(TrainerCallback):
         if self._heard is not None:  # an earlier training of this callback was broken off
             self._heard.stop()
         self._heard = Listener(trainer)
+        self._plan(state.max_steps, state.num_train_epochs)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Note the learning rate that the step is made with."""
@@ -154,6 +157,8 @@ class LorascopeCallback(TrainerCallback):
         if self._heard is not None:
             self._heard.stop()
             self._heard = None
+            if state.global_step < state.max_steps:  # it was asked to end here, and nothing more will come
+                self._plan(state.global_step, state.epoch)
         self._judge()
         self._say(f"lorascope: every step is in {self.path}; next: lorascope diagnose {self.path}")
 
@@ -223,6 +228,11 @@ class LorascopeCallback(TrainerCallback):
             )
         )
 
+    def _plan(self, max_steps: int, epochs: float | None) -> None:
+        """Write how long the training is to be; of several such lines the last one counts."""
+        known = epochs if epochs is not None and epochs < _ENDLESS else None
+        self._write({"max_steps": max_steps, "num_train_epochs": known})
+
     def _write(self, line: Mapping[str, Any]) -> None:
         if self._writes and self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
@@ -232,9 +242,12 @@ class LorascopeCallback(TrainerCallback):
         from lorascope.diagnose.logs import open_log
         from lorascope.diagnose.stage import diagnose_log
 
-        if not self._writes or self.path is None or not self.path.stat().st_size:
+        if not self._writes or self.path is None:
             return
-        self.report = diagnose_log(open_log(self.path), str(self.path))
+        try:
+            self.report = diagnose_log(open_log(self.path), str(self.path))
+        except NothingLogged:
+            return
         if self.report["verdict"] not in (self._verdict, "not_enough_evidence"):
             self._verdict = self.report["verdict"]
             self._say(

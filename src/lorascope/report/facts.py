@@ -8,7 +8,15 @@ from lorascope.run.current import recipe_of
 from lorascope.run.folder import RunFolder
 from lorascope.run.provenance import read_provenance
 from lorascope.run.recipe import recipe_values
-from lorascope.run.records import EvalRecord, StepRecord, read_evals, read_json, read_lines, read_steps
+from lorascope.run.records import (
+    EvalRecord,
+    StepRecord,
+    passed_over,
+    read_evals,
+    read_json,
+    read_lines,
+    read_steps,
+)
 from lorascope.run.texts import answer_bytes
 
 Json = dict[str, Any]
@@ -37,6 +45,7 @@ class Facts:
         generations: compare/generations.jsonl.
         diagnose: diagnose/report.json.
         export: export/report.json.
+        problems: What could not be read of logs, a sentence each.
     """
 
     name: str
@@ -56,6 +65,7 @@ class Facts:
     generations: list[Json]
     diagnose: Json | None
     export: Json | None
+    problems: tuple[str, ...]
 
 
 def gather_facts(run: RunFolder) -> Facts:
@@ -67,6 +77,8 @@ def gather_facts(run: RunFolder) -> Facts:
     Raises:
         RunError: A file is there and cannot be read.
     """
+    generations = run.stage("compare") / "generations.jsonl"
+    broken: dict[Path, list[int]] = {run.steps: [], run.evals: [], run.samples: [], generations: []}
     return Facts(
         name=run.name,
         config=recipe_values(recipe_of(run)),
@@ -75,16 +87,18 @@ def gather_facts(run: RunFolder) -> Facts:
         check=_maybe(run.check_report),
         train=_maybe(run.train_summary),
         failure=_maybe(run.train_failure),
-        steps=read_steps(run.steps),
-        evals=read_evals(run.evals),
+        steps=read_steps(run.steps, broken[run.steps]),
+        evals=read_evals(run.evals, broken[run.evals]),
         validation_bytes=_validation_bytes(run),
-        samples=list(read_lines(run.samples)),
+        samples=list(read_lines(run.samples, broken[run.samples])),
         base=_maybe(run.stage("eval") / "base.json"),
         adapter=_maybe(run.stage("eval") / "adapter.json"),
         compare=_maybe(run.stage("compare") / "report.json"),
-        generations=list(read_lines(run.stage("compare") / "generations.jsonl")),
+        generations=list(read_lines(generations, broken[generations])),
         diagnose=_maybe(run.stage("diagnose") / "report.json"),
         export=_maybe(run.stage("export") / "report.json"),
+        # Last: what was read above has filled `broken`.
+        problems=tuple(passed_over(path, lines) for path, lines in broken.items() if lines),
     )
 
 

@@ -50,8 +50,9 @@ def _what(facts: Facts) -> str:
     examples = facts.prepare["splits"]["train"]["examples"]
     source = f"{examples:,} examples of {facts.prepare['file']}"
     if facts.train is None:
+        going = "has come to" if _goes_on(facts) else "stopped after"
         done = (
-            f"its training stopped after step {facts.steps[-1].step}"
+            f"its training {going} step {facts.steps[-1].step}"
             if facts.steps
             else "it has not been trained yet"
         )
@@ -64,13 +65,19 @@ def _what(facts: Facts) -> str:
     )
 
 
+def _goes_on(facts: Facts) -> bool:
+    """Whether a process was training the run when its signals were read."""
+    return bool((facts.diagnose or {}).get("goes_on"))
+
+
 def _passes(epochs: float) -> str:
     return "1 pass" if epochs == 1 else f"{epochs:.3g} passes"
 
 
 def _gain(facts: Facts) -> str:
     if facts.train is None and facts.steps:
-        return "What it gained cannot be measured before its training is finished: lorascope train --resume."
+        told = "What it gained cannot be measured before its training is finished"
+        return f"{told}." if _goes_on(facts) else f"{told}: lorascope train --resume."
     if facts.base is None or facts.adapter is None:
         return "What it gained has not been measured: lorascope eval does that."
     base, adapter = facts.base["perplexity"], facts.adapter["perplexity"]
@@ -140,7 +147,7 @@ def _verdict(facts: Facts) -> str:
 
 
 def _caution(facts: Facts) -> str:
-    parts = []
+    parts = list(facts.problems)
     if facts.prepare is not None:
         dropped = facts.prepare["dropped"]
         if sum(dropped.values()):

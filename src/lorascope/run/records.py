@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -148,6 +148,20 @@ def read_lines(path: Path, broken: list[int] | None = None) -> Iterator[dict[str
                 yield value
             elif broken is not None and line.strip() and line.endswith("\n"):
                 broken.append(number)
+
+
+def passed_over(path: Path, broken: Sequence[int]) -> str:
+    """What to say of lines that `read_lines` passed over: the file, how many, and where they begin.
+
+    Args:
+        path: A log in a stage's folder.
+        broken: Their numbers, one at least.
+    """
+    if len(broken) == 1:
+        lines, were = f"line {broken[0]:,}", "was"
+    else:
+        lines, were = f"{len(broken):,} lines, the first is {broken[0]:,},", "were"
+    return f"{path.parent.name}/{path.name} is damaged: {lines} cannot be read and {were} passed over"
 
 
 def read_steps(path: Path, broken: list[int] | None = None) -> list[StepRecord]:

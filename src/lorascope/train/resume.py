@@ -10,7 +10,14 @@ from lorascope.run.commit import make_folder, remove_leftovers, set_aside, write
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import Observer
 from lorascope.run.provenance import Overwrite
-from lorascope.run.records import flush_log, read_evals, read_lines, read_steps, rewrite_lines
+from lorascope.run.records import (
+    flush_log,
+    passed_over,
+    read_evals,
+    read_lines,
+    read_steps,
+    rewrite_lines,
+)
 from lorascope.train.checkpoint import (
     TrainState,
     changed_layout,
@@ -122,7 +129,11 @@ def go_back(training: Training, checkpoint: Path | None) -> None:
         training.trainee.lay_out(state.row_tokens, state.recompute)
     training.done, training.best_loss, training.best_step = state.step, state.best_loss, state.best_step
     training.saved = state.step
-    evals = [record for record in read_evals(training.run.evals) if record.step <= state.step]
+    broken: list[int] = []
+    evals = [record for record in read_evals(training.run.evals, broken) if record.step <= state.step]
+    if broken:
+        told = passed_over(training.run.evals, broken)
+        training.observer.note(f"note: {told}; an evaluation before step {state.step} that it held is lost")
     training.evaluated = {record.step for record in evals}
     for record in evals:
         training.note_best(record)
@@ -134,15 +145,18 @@ def go_back(training: Training, checkpoint: Path | None) -> None:
             training.observer.note(f"note: {training.run.steps} was damaged: {lost} of its steps are missing")
         rewrite_lines(training.run.steps, steps)
         rewrite_lines(training.run.evals, evals)
-        _cut_samples(training.run, {record.step for record in evals})
+        _cut_samples(training.run, {record.step for record in evals}, training.observer)
     training.observer.note(f"resuming after step {state.step} of {training.plan.num_steps}")
     training.ranks.wait()
 
 
-def _cut_samples(run: RunFolder, evaluated: set[int]) -> None:
+def _cut_samples(run: RunFolder, evaluated: set[int], observer: Observer) -> None:
     """Keep the answers of evaluations that stand; the others are asked again."""
     if run.samples.is_file():
-        told = [SampleRecord(**line) for line in read_lines(run.samples)]
+        broken: list[int] = []
+        told = [SampleRecord(**line) for line in read_lines(run.samples, broken)]
+        if broken:
+            observer.note(f"note: {passed_over(run.samples, broken)}; an answer that it held is lost")
         rewrite_lines(run.samples, [one for one in told if one.step in evaluated])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lorascope.diagnose.logs import content, open_log
-from lorascope.errors import RunError, parts
+from lorascope.errors import NothingLogged, RunError, parts
 
 LINE = '{"step": 1, "loss": 2.5}\n'
 
@@ -76,16 +76,21 @@ def test_a_run_folder_of_wandb_is_read_from_its_output_and_says_so(tmp_path: Pat
     run = open_log(tmp_path)
     assert run.train.loss.tolist() == [2.5]
     assert "only output.log" in run.problems[0] and "wandb sync" in run.problems[0]
+    (tmp_path / "run-5nn9.wandb").write_bytes(b":W&B\xe1\xbe\x00")  # with a history in which nothing stands
+    assert open_log(tmp_path).train.loss.tolist() == [2.5]
 
 
 def test_a_run_folder_of_wandb_that_tells_no_loss_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    (tmp_path / "run-5nn9.wandb").write_bytes(b":W&B\xbe\xe1")
-    with pytest.raises(RunError, match="wandb sync"):
-        open_log(tmp_path)
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "output.log").write_text("hello\n")
-    with pytest.raises(RunError, match="wandb sync"):
+    with pytest.raises(RunError, match=r"(?s)run folder of W&B.*wandb sync"):
         open_log(tmp_path)
+    for data in (b":W&B\xe1\xbe\x00", b":W&B\xe1\xbe\x00torn", b":W&B"):
+        (tmp_path / "run-5nn9.wandb").write_bytes(data)
+        with pytest.raises(
+            NothingLogged, match=r"(?s)run file holds no history.*run-5nn9\.wandb.*wandb sync"
+        ):
+            open_log(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ images and histograms above all, is passed over by its length.
 """
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+from lorascope.diagnose.logs.wire_format import fields_of
+
 _HEADER = 12
 _FOOTER = 4
 
@@ -77,7 +77,7 @@ def _length(data: bytes, at: int) -> int | None:
 
 def _event(data: bytes) -> list[Value]:
     step, summaries = 0, []
-    for number, value in _fields(data):
+    for number, value in fields_of(data):
         if number == _EVENT_STEP and isinstance(value, int):
             step = value - (1 << 64) if value >> 63 else value
         elif number == _EVENT_SUMMARY and isinstance(value, bytes):
@@ -85,7 +85,7 @@ def _event(data: bytes) -> list[Value]:
     return [
         Value(step, *told)
         for summary in summaries
-        for number, value in _fields(summary)
+        for number, value in fields_of(summary)
         if number == _SUMMARY_VALUE and isinstance(value, bytes) and (told := _tagged(value)) is not None
     ]
 
@@ -93,7 +93,7 @@ def _event(data: bytes) -> list[Value]:
 def _tagged(data: bytes) -> tuple[str, float | str] | None:
     """Tag and value of one entry of a summary; None for an image or several numbers."""
     tag, told = "", None
-    for number, value in _fields(data):
+    for number, value in fields_of(data):
         if number == _VALUE_TAG and isinstance(value, bytes):
             tag = value.decode("utf-8", errors="replace")
         elif number == _VALUE_SIMPLE and isinstance(value, bytes):
@@ -106,7 +106,7 @@ def _tagged(data: bytes) -> tuple[str, float | str] | None:
 def _single(data: bytes) -> float | str | None:
     """The only number or text of a tensor; None where it holds another number of them."""
     dtype, numbers, content, texts = 0, b"", b"", []
-    for number, value in _fields(data):
+    for number, value in fields_of(data):
         if number == _TENSOR_DTYPE and isinstance(value, int):
             dtype = value
         elif isinstance(value, bytes):
@@ -121,41 +121,6 @@ def _single(data: bytes) -> float | str | None:
     if form is not None and len(raw) == struct.calcsize(form):
         return float(struct.unpack(form, raw)[0])
     return texts[0].decode("utf-8", errors="replace") if len(texts) == 1 else None
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and value of each field of a message; of fixed width and nested ones the bytes."""
-    at, end = 0, len(data)
-    while at < end:
-        key, at = _varint(data, at)
-        kind = key & 7
-        if kind == _VARINT:
-            value, at = _varint(data, at)
-            yield key >> 3, value
-            continue
-        if kind == _BYTES:
-            length, at = _varint(data, at)
-        elif kind in (_FIXED32, _FIXED64):
-            length = 4 if kind == _FIXED32 else 8
-        else:
-            raise ValueError(f"wire type {kind}")
-        if at + length > end:
-            raise ValueError("a field is longer than its message")
-        yield key >> 3, data[at : at + length]
-        at += length
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number of more than 64 bits")
 
 
 def _crc_table() -> tuple[int, ...]:

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from lorascope.errors import RunError, explain, nearest
+from lorascope.errors import NothingLogged, RunError, explain, nearest
 
 READ = (
     "trainer_state.json or a checkpoint folder of transformers, trainer_log.jsonl of LLaMA-Factory, "
-    'TensorBoard event files, CSV, TSV, JSONL or JSON tables, and text with lines such as "loss: 1.23"'
+    "TensorBoard event files, run folders of W&B, CSV, TSV, JSONL or JSON tables, and text with lines such "
+    'as "loss: 1.23"'
 )
 """Everything that can be read, for messages."""
 
@@ -41,13 +42,12 @@ def no_loss(path: Path, form: str, names: list[str], taken: Iterable[str] = ()) 
             )
         )
     if not names:
-        return RunError(
-            explain(
-                "the log holds no point: nothing has been logged",
-                where=f"{path}, read as {form}",
-                why="training was stopped before it logged for the first time, or logging was switched off",
-                fix="let training go on, or log at least every few steps",
-            )
+        return nothing_logged(
+            path,
+            "the log holds no point: nothing has been logged",
+            "training was stopped before it logged for the first time, or logging was switched off",
+            "let training go on, or log at least every few steps",
+            form=form,
         )
     return RunError(
         explain(
@@ -57,6 +57,27 @@ def no_loss(path: Path, form: str, names: list[str], taken: Iterable[str] = ()) 
             fix=f"name the column: --column loss=NAME; {nearest('loss', names)}",
         )
     )
+
+
+def nothing_logged(
+    path: Path,
+    problem: str,
+    why: str,
+    fix: str = "let training go on, or give another file of the run",
+    *,
+    form: str | None = None,
+) -> NothingLogged:
+    """The error for a log that may yet be written to: there is no point in it.
+
+    Args:
+        path: The file.
+        problem: What is in it instead.
+        why: How that comes.
+        fix: What to do.
+        form: What it was read as, where that is known.
+    """
+    where = f"{path}, read as {form}" if form else str(path)
+    return NothingLogged(explain(problem, where=where, why=why, fix=fix))
 
 
 def unreadable(path: Path, problem: str, why: str, fix: str) -> RunError:
@@ -115,12 +136,12 @@ def nothing_in_folder(folder: Path, beside: list[str]) -> RunError:
 
 
 def wandb_folder(folder: Path) -> RunError:
-    """The error for a run folder of W&B in which nothing but its own history tells the losses."""
+    """The error for a run folder of W&B without its history, of which what was printed tells no loss."""
     return RunError(
         explain(
             "this is a run folder of W&B, and nothing in it can be read as a log",
             where=str(folder),
-            why="its history is in a form of W&B's own (*.wandb), and what was printed tells no loss",
+            why="its history (run-ID.wandb) is not in it, and what was printed tells no loss",
             fix=AS_HISTORY,
         )
     )

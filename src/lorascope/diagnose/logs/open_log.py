@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lorascope.diagnose.logs import table, text, trainer_log, trainer_state
+from lorascope.diagnose.logs import callback_log, table, text, trainer_log, trainer_state, wandb_file
 from lorascope.diagnose.logs.content import content_of
 from lorascope.diagnose.logs.curve import LoggedRun
 from lorascope.diagnose.logs.event_file import is_event_file
@@ -17,6 +17,7 @@ from lorascope.diagnose.logs.faults import (
     missing,
     not_a_log,
     nothing_in_folder,
+    nothing_logged,
     several_in_folder,
     unreadable,
     wandb_folder,
@@ -33,7 +34,6 @@ _NULS = re.compile(r"^\0+|\0+$|\0+(?=\r\n)", re.MULTILINE)
 _HEAD_BYTES = 16
 _LINES_LOOKED_AT = 50
 _DEEPEST = 4
-_OF_OUR_CALLBACK = "lorascope.jsonl"  # of LorascopeCallback, in the Trainer's output folder
 
 
 def open_log(path: str | Path, columns: Mapping[str, str] | None = None) -> LoggedRun:
@@ -50,6 +50,7 @@ def open_log(path: str | Path, columns: Mapping[str, str] | None = None) -> Logg
 
     Raises:
         RunError: There is no such path, no log in it, or no loss in the log; it is damaged from the start.
+        NothingLogged: Nothing has been logged yet.
         ConfigError: `columns` names a quantity or a column that does not exist.
     """
     path = Path(path)
@@ -63,7 +64,7 @@ def open_log(path: str | Path, columns: Mapping[str, str] | None = None) -> Logg
 def _open_folder(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
     """The most telling log of a folder: our callback's, transformers', LLaMA-Factory's, event files, any."""
     state = trainer_state.newest_state(folder)
-    ours = folder / _OF_OUR_CALLBACK
+    ours = folder / callback_log.FILE
     if ours.is_file() and ours.stat().st_size:  # every step, where the Trainer logs means over several
         run = _open_file(ours, columns)
         if state is None:
@@ -76,10 +77,11 @@ def _open_folder(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
         return _open_file(folder / trainer_log.FILE, columns)
     if next(folder.rglob(PATTERN), None) is not None:
         return event_folder_run(folder, columns)
-    if (folder / "files" / "output.log").is_file():  # a run folder of W&B
-        return _printed_for_wandb(folder, columns)
-    if next(folder.glob("*.wandb"), None) is not None:
-        raise wandb_folder(folder)
+    kept = wandb_file.run_files(folder)
+    if kept:
+        return _open_kept_by_wandb(kept, columns)
+    if (folder / wandb_file.PRINTED).is_file():
+        return _open_printed_for_wandb(folder, columns)
     files = [one for one in sorted(folder.iterdir()) if one.is_file()]
     for suffixes in (_TABLE_SUFFIXES, _TEXT_SUFFIXES):
         likely = [one for one in files if one.suffix.lower() in suffixes]
@@ -90,13 +92,32 @@ def _open_folder(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
     raise nothing_in_folder(folder, [one.name for one in folder.iterdir()])
 
 
-def _printed_for_wandb(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
-    """What a run printed, of a folder whose history is in a form of W&B's own, with a note that says so."""
+def _open_kept_by_wandb(files: list[Path], columns: Mapping[str, str] | None) -> LoggedRun:
+    """The newest of run files of W&B; what it printed, where what it logged tells no loss."""
+    *others, newest = files
     try:
-        run = _open_file(folder / "files" / "output.log", columns)
+        run = _open_file(newest, columns)
+    except RunError as unread:
+        try:
+            run = _open_printed_for_wandb(newest.parent, columns)
+        except RunError:
+            raise unread from None
+    if not others:
+        return run
+    told = ", ".join(one.name for one in others)
+    problem = (
+        f"the folder holds {len(files)} run files of W&B: the newest, {newest.name}, was read, not {told}"
+    )
+    return replace(run, problems=(problem, *run.problems))
+
+
+def _open_printed_for_wandb(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
+    """What a run of W&B printed, with a note that it is not all that it logged."""
+    try:
+        run = _open_file(folder / wandb_file.PRINTED, columns)
     except RunError as error:
         raise wandb_folder(folder) from error
-    problem = f"W&B's history in this folder is not read, only output.log, what was printed: {AS_HISTORY}"
+    problem = f"no loss of W&B's own history was read, only output.log, what was printed: {AS_HISTORY}"
     return replace(run, problems=(problem, *run.problems))
 
 
@@ -112,13 +133,10 @@ def _open_file(path: Path, columns: Mapping[str, str] | None) -> LoggedRun:
         ) from error
     if is_event_file(data[:_HEAD_BYTES]):
         return event_run(data, path, columns)
+    if wandb_file.is_wandb_file(data[:_HEAD_BYTES]):
+        return wandb_file.wandb_run(data, path, columns)
     if not data.strip():
-        raise unreadable(
-            path,
-            "the file is empty",
-            "nothing has been logged yet, or the disk was full",
-            "let training go on, or give another file of the run",
-        )
+        raise nothing_logged(path, "the file is empty", "nothing has been logged yet, or the disk was full")
     problems: list[str] = []
     content = _without_nuls(_decoded(data, problems), problems)
     del data  # a file of a million entries is 150 MB, and its text as much again
@@ -243,6 +261,8 @@ def _decoded_lines(lines: list[str]) -> tuple[list[dict[str, Any]], list[int]]:
 def _open_rows(
     entries: list[dict[str, Any]], path: Path, columns: Mapping[str, str] | None, problems: list[str]
 ) -> LoggedRun:
+    if callback_log.is_callback_log(entries):
+        return callback_log.callback_log_run(entries, path, columns, problems=problems)
     if trainer_log.is_trainer_log(entries):
         return trainer_log.trainer_log_run(entries, path, columns, problems=problems)
     return table.table_run(entries, path, "JSONL", columns, problems=problems)
@@ -255,11 +275,10 @@ def _open_lines(
     if table.looks_like_table(head):
         return table.delimited_run(content.splitlines(), path, columns, problems=problems)
     if table.is_only_header(head):
-        raise unreadable(
+        raise nothing_logged(
             path,
             "the table has a header and no rows yet",
             "nothing has been logged yet, or the rows were lost",
-            "let training go on, or give another file of the run",
         )
     if "\0" in content[:4096]:
         raise not_a_log(path, head)

@@ -8,7 +8,7 @@ from typing import Any
 
 from lorascope.diagnose.logs.curve import Facts, LoggedRun
 from lorascope.diagnose.logs.event_file import Value, values_of
-from lorascope.diagnose.logs.faults import unreadable
+from lorascope.diagnose.logs.faults import nothing_logged
 from lorascope.diagnose.logs.names import EVAL_WORDS
 from lorascope.diagnose.logs.numbers import as_count, as_number
 from lorascope.diagnose.logs.points import logged_run
@@ -84,11 +84,8 @@ def _run(
         half = file.parent.name if path.is_dir() and file.parent.name.lower() in halves else ""
         values += [Value(one.step, f"{half}/{one.tag}", one.value) for one in found] if half else found
     if not values:
-        raise unreadable(
-            path,
-            "the event file holds no value",
-            "nothing was logged, or its first record is damaged",
-            "let training go on, or give another file of the run",
+        raise nothing_logged(
+            path, "the event file holds no value", "nothing was logged, or its first record is damaged"
         )
     if len(files) > 1:
         problems.append(f"{len(files)} event files were read as one run")

@@ -5,7 +5,6 @@ from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.rows.gates import MIN_EVALS, need_both
 from lorascope.diagnose.rows.plateau import MARGIN, WINDOW
 from lorascope.diagnose.series import Series
-from lorascope.errors import command
 
 RULE = "still_improving"
 
@@ -80,6 +79,6 @@ def _told(further: float | None) -> str:
 
 def _action(evidence: Evidence) -> str:
     if evidence.state != "finished":
-        return f"let it go on; if it was interrupted: {command('train', evidence.run, '--resume')}"
+        return evidence.let_it_go_on()
     epochs = evidence.evals[-1].epoch
     return f"train longer: {evidence.retrain(epochs=f'{2 * epochs:.3g}')}"

@@ -1,0 +1,145 @@
+"""Run files of W&B: built byte by byte, and as W&B itself writes them."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lorascope.cli.app import main
+from lorascope.diagnose.logs import open_log
+from lorascope.diagnose.logs.wandb_file import history_of
+
+FILE_HEADER = b":W&B\xe1\xbe\x00"
+BLOCK = 1 << 15
+
+
+def number(value: int) -> bytes:
+    """A whole number as protobuf writes it: seven bits a byte, the lowest first; the eighth says: go on."""
+    low, high = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + number(high) if high else bytes([low])
+
+
+def field(at: int, value: bytes) -> bytes:
+    return number(at << 3 | 2) + number(len(value)) + value
+
+
+def line(**values: Any) -> bytes:
+    """A record of history: in field 2, each item in field 1, its name in 2 and its value as JSON in 16."""
+    items = [
+        field(1, field(2, name.encode()) + field(16, json.dumps(one).encode()))
+        for name, one in values.items()
+    ]
+    return field(2, b"".join(items))
+
+
+def part(kind: int, data: bytes) -> bytes:
+    return struct.pack("<IHB", zlib.crc32(bytes([kind]) + data), len(data), kind) + data
+
+
+def test_what_was_logged_is_read_and_nothing_else() -> None:
+    nested = field(2, field(1, field(2, b"outer") + field(2, b"inner") + field(16, b"3")))
+    typed = [
+        number(5 << 3) + number(5),  # zigzag: -3
+        number(6 << 3 | 1) + struct.pack("<d", 0.25),
+        field(8, b"[1]"),
+        field(7, b"a text"),  # which no curve needs
+    ]
+    items = b"".join(field(1, field(2, f"n{at}".encode()) + one) for at, one in enumerate(typed))
+    records = [field(3, b"a summary"), line(loss=1.5, _step=0), nested, field(2, items)]
+    data = FILE_HEADER + b"".join(part(1, one) for one in records)
+    assert history_of(data) == (
+        [{"loss": 1.5, "_step": 0}, {"outer/inner": 3}, {"n0": -3, "n1": 0.25, "n2": [1]}],
+        True,
+    )
+
+
+def test_a_record_that_is_longer_than_a_block_is_put_together() -> None:
+    record = line(loss=2.0, text="x" * (2 * BLOCK))
+    first = BLOCK - len(FILE_HEADER) - 7  # what a block has left behind its header and the record's
+    second = BLOCK - 7
+    cut = [record[:first], record[first : first + second], record[first + second :]]
+    data = FILE_HEADER + b"".join(part(kind, one) for kind, one in zip((2, 3, 4), cut, strict=True))
+    history, whole = history_of(data)
+    assert whole and [one["loss"] for one in history] == [2.0]
+    assert history_of(data[: 2 * BLOCK]) == ([], True)  # W&B writes whole blocks: the rest comes later
+
+
+def test_a_block_without_room_for_a_header_is_filled_up() -> None:
+    room = BLOCK - len(FILE_HEADER) - 7 - 5  # so that five bytes are left
+    texts = ("x" * size for size in range(room - 100, room))
+    record = next(one for one in (line(loss=1.0, text=text) for text in texts) if len(one) == room)
+    data = FILE_HEADER + part(1, record) + bytes(5) + part(1, line(loss=0.5))
+    assert [one["loss"] for one in history_of(data)[0]] == [1.0, 0.5] and history_of(data)[1]
+
+
+def test_reading_stops_at_the_first_record_that_is_damaged(tmp_path: Path) -> None:
+    whole = FILE_HEADER + b"".join(part(1, line(**{"train/loss": 2.0, "_step": at})) for at in range(30))
+    last = len(part(1, line(**{"train/loss": 2.0, "_step": 29})))
+    path = tmp_path / "run-1.wandb"
+    for data in (whole[:-1], whole[: -last + 3], whole[:-1] + b"?"):
+        path.write_bytes(data)
+        run = open_log(path)
+        assert len(run.train) == 29
+        assert run.problems[0] == (
+            "run-1.wandb is damaged or still being written: 29 lines before that were read"
+        )
+
+
+def test_of_several_run_files_the_newest_is_read_and_the_others_are_named(tmp_path: Path) -> None:
+    for name, loss, changed in (("offline-run-1-a", 3.0, 100), ("offline-run-2-b", 2.0, 200)):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / f"run-{name[-1]}.wandb"
+        path.write_bytes(FILE_HEADER + part(1, line(**{"train/loss": loss})))
+        os.utime(path, (changed, changed))
+    run = open_log(tmp_path)
+    assert run.train.loss.tolist() == [2.0]
+    assert run.problems == (
+        "the folder holds 2 run files of W&B: the newest, run-b.wandb, was read, not run-a.wandb",
+    )
+
+
+LOGS_OFFLINE = """
+import math, sys, wandb
+run = wandb.init(project="p", dir=sys.argv[1], mode="offline", settings=wandb.Settings(console="off"))
+for step in range(1, 201):
+    run.log({"train/loss": 2.0 * 0.99**step, "train/learning_rate": 1e-4, "train/global_step": step})
+    if step % 50 == 0:
+        run.log({"eval/loss": 2.1 * 0.99**step, "train/global_step": step})
+run.log({"train/loss": math.nan, "train/global_step": 201})
+run.finish()
+"""
+
+
+@pytest.mark.end_to_end
+def test_an_offline_run_that_wandb_wrote_is_read_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("wandb")
+    environment = {**os.environ, "WANDB_SILENT": "true", "WANDB_MODE": "offline", "HOME": str(tmp_path)}
+    subprocess.run(
+        [sys.executable, "-c", LOGS_OFFLINE, str(tmp_path)],
+        check=True,
+        timeout=120,
+        capture_output=True,
+        env=environment,
+    )
+    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
+    (file,) = folder.glob("run-*.wandb")
+    assert file.stat().st_size > 2 * BLOCK  # records lie across the ends of blocks
+    for given in (file, folder, tmp_path / "wandb"):
+        run = open_log(given)
+        assert run.format == "run file of W&B" and run.problems == ()
+        assert run.train.step.tolist() == list(range(1, 202))
+        assert run.train.loss[:200] == pytest.approx([2.0 * 0.99**step for step in range(1, 201)])
+        assert run.train.loss_not_finite.tolist() == [False] * 200 + [True]
+        assert run.evals.step.tolist() == [50, 100, 150, 200]
+        assert run.evals.loss == pytest.approx([2.1 * 0.99**step for step in (50, 100, 150, 200)])
+    with pytest.raises(SystemExit):
+        main(["watch", str(folder), "--once"])
+    assert "step 200: training" in capsys.readouterr().out
