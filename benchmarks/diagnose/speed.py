@@ -162,11 +162,11 @@ def train_once(run: Path, *, watched: bool) -> dict[str, float]:
 
         return call
 
-    def keep(path: Path, record: Any) -> None:
+    def keep(path: Path, record: Any, *, to_disk: bool = True) -> None:
         if path.name == "steps.jsonl":
             unwritten.append(record)
         else:
-            append_line(path, record)
+            append_line(path, record, to_disk=to_disk)
 
     def write_and_finish(training: Any, *given: Any) -> Any:
         if unwritten:
