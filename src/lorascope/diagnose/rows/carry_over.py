@@ -1,5 +1,7 @@
 """How much of what was learnt on training rows carries over to others. Shapes: N rows, R resamples."""
 
+import functools
+
 import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
@@ -34,8 +36,8 @@ def carry_over(evidence: Evidence) -> Outcome:
         return NotRun(rule=RULE, reason="the base model was not evaluated")
     if probe.change(0, last).high >= 0:
         return NotRun(rule=RULE, reason="no gain on training rows is shown, so none can carry over")
-    generator = np.random.default_rng(0)
-    gains_R = _resampled_gain(validation, last, generator) / _resampled_gain(probe, last, generator)
+    validation_RN, probe_RN = _resamples(len(validation.num_tokens_N), len(probe.num_tokens_N))
+    gains_R = _resampled_gain(validation, last, validation_RN) / _resampled_gain(probe, last, probe_RN)
     gained, learnt = _gain(validation, last), _gain(probe, last)
     rho = gained / learnt
     low, high = (float(one) for one in np.quantile(gains_R, (0.025, 0.975)))
@@ -76,10 +78,17 @@ def _gain(series: Series, last: int) -> float:
     return series.loss(0) - series.loss(last)
 
 
-def _resampled_gain(series: Series, last: int, generator: np.random.Generator) -> np.ndarray:
+def _resampled_gain(series: Series, last: int, counts_RN: np.ndarray) -> np.ndarray:
     """The gain over rows drawn with replacement, [R]."""
     gain_N = series.nll_EN[0] - series.nll_EN[last]
-    num = len(gain_N)
-    counts_RN = generator.multinomial(num, np.full(num, 1 / num), size=_RESAMPLES)
     tokens_R = np.maximum(counts_RN @ series.num_tokens_N, 1)
     return np.asarray((counts_RN @ gain_N) / tokens_R)
+
+
+@functools.lru_cache(maxsize=1)
+def _resamples(*nums: int) -> tuple[np.ndarray, ...]:
+    """How often each row of each set is drawn, [R, N] each; a training asks at every evaluation."""
+    generator = np.random.default_rng(0)
+    return tuple(
+        generator.multinomial(num, np.full(num, 1 / num), size=_RESAMPLES).astype(np.uint16) for num in nums
+    )
