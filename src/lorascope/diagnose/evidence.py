@@ -11,6 +11,7 @@ from lorascope.diagnose.logs import LoggedRun, TrainPoints
 from lorascope.diagnose.logs.curve import NO_POINTS
 from lorascope.diagnose.series import Series, make_series
 from lorascope.errors import command
+from lorascope.metrics.median import median
 from lorascope.run.records import EvalRecord
 
 Json = dict[str, Any]
@@ -136,7 +137,7 @@ class Evidence:
         """Whether the learning rate was mostly below a tenth of its peak after a step."""
         rates = self.steps.learning_rate[self.steps.step > since]
         rates = rates[np.isfinite(rates)]
-        return bool(len(rates)) and float(np.median(rates)) < 0.10 * (self.learning_rate or 0.0)
+        return bool(len(rates)) and float(median(rates)) < 0.10 * (self.learning_rate or 0.0)
 
     def retrain(self, **changes: Any) -> str:
         """What trains again with other settings: a command, or words for another trainer.

@@ -20,6 +20,7 @@ from lorascope.diagnose.stage import diagnose
 from lorascope.diagnose.stamp import Stamp, stamp_of
 from lorascope.diagnose.steps.local import medians_of_neighbours
 from lorascope.errors import NothingLogged, parts
+from lorascope.metrics.median import median
 from lorascope.run.folder import RunFolder, is_run
 
 _LATELY = 20
@@ -218,10 +219,10 @@ def _speed(
     recent, before = speeds[-_LATELY:], speeds[:-_LATELY] if len(speeds) > _LATELY else speeds
     left = None
     if num_steps is not None and evidence.state == "unfinished":
-        left = (num_steps - evidence.last_step) * (float(np.median(speeds[:, 1])) + evaluating_s)
+        left = (num_steps - evidence.last_step) * (float(median(speeds[:, 1])) + evaluating_s)
     return {
         "target_tokens_per_s": float(recent[:, 0].sum() / max(recent[:, 1].sum(), 1e-9)) or None,
-        "usual_tokens_per_s": float(np.median(before[:, 0] / np.maximum(before[:, 1], 1e-9))) or None,
+        "usual_tokens_per_s": float(median(before[:, 0] / np.maximum(before[:, 1], 1e-9))) or None,
         "seconds_left": left,
     }
 

@@ -9,6 +9,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import NotRun
 from lorascope.diagnose.steps.gates import need_likelihood
 from lorascope.metrics.in_words import like_choosing
+from lorascope.metrics.median import median
 
 MIN_EVALS = 4
 """Second differences of fewer evaluations are no measure of noise."""
@@ -157,7 +158,7 @@ def robust_noise(logs: np.ndarray) -> float:
         logs: Log losses in order, [E], three at least.
     """
     first, second = np.abs(np.diff(logs)), np.abs(np.diff(logs, 2))
-    return _MAD_TO_SD * max(float(np.median(first)) / math.sqrt(2), float(np.median(second)) / math.sqrt(6))
+    return _MAD_TO_SD * max(float(median(first)) / math.sqrt(2), float(median(second)) / math.sqrt(6))
 
 
 def need_curve(
@@ -196,7 +197,7 @@ def train_loss_near(evidence: Evidence, step: float, width: float) -> float | No
     """Median of the training losses logged in the `width` steps up to a step; None where there is none."""
     steps = evidence.steps
     inside = (steps.step <= step) & (steps.step > step - width) & np.isfinite(steps.loss)
-    return float(np.median(steps.loss[inside])) if inside.any() else None
+    return float(median(steps.loss[inside])) if inside.any() else None
 
 
 def train_change(evidence: Evidence, curve: LoggedCurve, start: int, end: int) -> float | None:
@@ -204,7 +205,7 @@ def train_change(evidence: Evidence, curve: LoggedCurve, start: int, end: int) -
 
     Before an evaluation that nothing led up to, the base model's, stands what followed it.
     """
-    width = float(np.median(np.diff(curve.step_E))) if len(curve) > 1 else math.inf
+    width = float(median(np.diff(curve.step_E))) if len(curve) > 1 else math.inf
     opening = float(curve.step_E[start])
     before = train_loss_near(evidence, opening, width)
     if before is None:

@@ -10,6 +10,7 @@ from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 from lorascope.diagnose.steps.climb import Climb, stretch_climb
 from lorascope.diagnose.steps.divergence import RULE, divergence, diverging_finding
 from lorascope.diagnose.steps.gates import need_likelihood
+from lorascope.metrics.median import median
 
 MIN_EVALS = 5
 _LEAST, _CRITICAL = 0.03, 0.10
@@ -143,6 +144,6 @@ def _steady(climb: Climb) -> bool:
     if len(behind) < _LEAST_SHARE * len(climb.logs):
         return False
     best = climb.logs[climb.start - climb.width : climb.start]
-    heights = [float(np.median(one)) for one in (best, *np.array_split(behind, _PARTS))]
+    heights = [float(median(one)) for one in (best, *np.array_split(behind, _PARTS))]
     rises = np.diff(heights)
     return bool((rises > 0).all() and rises.max() <= _ONE_JUMP * rises.sum())

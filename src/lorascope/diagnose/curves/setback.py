@@ -14,6 +14,7 @@ from lorascope.diagnose.steps.divergence import divergence
 from lorascope.diagnose.steps.gates import need_points
 from lorascope.diagnose.steps.shift import Levels, Shifts, levels_of, shifts_of
 from lorascope.diagnose.steps.spikes import unstable
+from lorascope.metrics.median import median
 
 _LEAST_POINTS = 30
 _LEAST_RISE, _LEAST_SHARE, _LEAST_GAINED = 0.25, 0.20, 0.25
@@ -189,7 +190,7 @@ def _trendless_noise(logs: np.ndarray) -> float:
     """Noise of an evaluation by the median second difference, which neither a fall nor one leap widens."""
     if len(logs) < 3:
         return math.inf
-    return 1.4826 * float(np.median(np.abs(np.diff(logs, 2)))) / math.sqrt(6)
+    return 1.4826 * float(median(np.abs(np.diff(logs, 2)))) / math.sqrt(6)
 
 
 def _rate_rose(evidence: Evidence, levels: Levels, one: _Setback) -> bool:
@@ -199,7 +200,7 @@ def _rate_rose(evidence: Evidence, levels: Levels, one: _Setback) -> bool:
     known = np.isfinite(rates)
     before = rates[known & (steps >= first) & (steps <= at)]
     after = rates[known & (steps > at) & (steps <= end)]
-    return bool(len(before) and len(after) and np.median(after) > _RATE_ROSE * np.median(before))
+    return bool(len(before) and len(after) and median(after) > _RATE_ROSE * median(before))
 
 
 def _finding(

@@ -13,6 +13,7 @@ from lorascope.diagnose.logs.columns import Columns, Entry
 from lorascope.diagnose.logs.curve import EvalPoints, Facts, LoggedRun, TrainPoints
 from lorascope.diagnose.logs.faults import no_loss
 from lorascope.diagnose.logs.order import is_shuffled, restarts_of
+from lorascope.metrics.median import median
 
 _ROUNDING = -1e-3
 _NEGATIVE = 0.01
@@ -256,7 +257,7 @@ def _epochs_are_steps(epoch: np.ndarray) -> bool:
     known = epoch[np.isfinite(epoch)]
     if len(known) < 2 or (known != np.round(known)).any():
         return False
-    return bool(known.max() > _MOST_EPOCH and np.median(np.diff(known)) > 1)
+    return bool(known.max() > _MOST_EPOCH and median(np.diff(known)) > 1)
 
 
 def _through_epochs(

@@ -7,6 +7,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.steps.fall import median_difference_stderr, noise
+from lorascope.metrics.median import median
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +49,9 @@ def stretch_climb(evidence: Evidence) -> Climb:
     usable = np.isfinite(points.loss) & (points.loss > 0)
     logs, steps = np.log(points.loss[usable]), points.step[usable]
     width = max(3, len(logs) // 10)
-    last, spread = float(np.median(logs[-width:])) if len(logs) else 0.0, max(noise(logs), 1e-9)
+    last, spread = float(median(logs[-width:])) if len(logs) else 0.0, max(noise(logs), 1e-9)
     starts = range(0, len(logs) - 2 * width + 1, max(1, width // 3))
-    medians = [float(np.median(logs[one : one + width])) for one in starts]
+    medians = [float(median(logs[one : one + width])) for one in starts]
     best = int(np.argmin(medians)) if medians else None
     start = len(logs) if best is None else starts[best] + width
     return Climb(

@@ -8,6 +8,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, Outcome, Severity
 from lorascope.diagnose.steps.climb import stretch_climb
 from lorascope.diagnose.steps.gates import need_points
+from lorascope.metrics.median import median
 
 RULE = "diverging"
 _RECENT, _BEFORE, _TAIL = 32, 64, 8
@@ -44,12 +45,12 @@ def divergence(evidence: Evidence) -> Outcome:
 
 def _lately(evidence: Evidence, logs: np.ndarray) -> Finding | None:
     before, recent = logs[-_RECENT - _BEFORE : -_RECENT], logs[-_RECENT:]
-    centre = float(np.median(before))
-    spread = max(_MAD_TO_SD * float(np.median(np.abs(before - centre))), 1e-9)
-    height = (float(np.median(recent)) - centre) / spread
-    if height <= 3 or (float(np.median(recent[-_TAIL:])) - centre) / spread <= 3:
+    centre = float(median(before))
+    spread = max(_MAD_TO_SD * float(median(np.abs(before - centre))), 1e-9)
+    height = (float(median(recent)) - centre) / spread
+    if height <= 3 or (float(median(recent[-_TAIL:])) - centre) / spread <= 3:
         return None
-    low, high = math.exp(centre), math.exp(float(np.median(recent)))
+    low, high = math.exp(centre), math.exp(float(median(recent)))
     return diverging_finding(
         evidence,
         f"the training loss climbed from {low:.3f} to {high:.3f}",

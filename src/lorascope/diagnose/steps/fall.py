@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
+from lorascope.metrics.median import median
 
 MIN_POINTS = 20
 """Fewer training points than this allow no statement about a trend."""
@@ -44,7 +45,7 @@ def fall(losses: np.ndarray) -> Fall:
         losses: Positive and finite, in order, [P], P >= `MIN_POINTS`.
     """
     tenth = len(losses) // 10
-    first, last = float(np.median(losses[:tenth])), float(np.median(losses[-tenth:]))
+    first, last = float(median(losses[:tenth])), float(median(losses[-tenth:]))
     chance = 2 * median_difference_stderr(noise(np.log(losses)), tenth)
     return Fall(first=first, last=last, share=1 - last / first, by_chance=chance, num=len(losses))
 
@@ -66,7 +67,7 @@ def noise(logs: np.ndarray) -> float:
     """
     if len(logs) < 2:
         return 0.0
-    return _MAD_TO_SD * float(np.median(np.abs(np.diff(logs)))) / math.sqrt(2)
+    return _MAD_TO_SD * float(median(np.abs(np.diff(logs)))) / math.sqrt(2)
 
 
 def raise_or_look(evidence: Evidence) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lorascope.metrics.median import median
+
 _MAD_TO_SD = 1.4826  # of normal noise
 _AT_ONCE = 1 << 16  # windows in memory at a time
 
@@ -106,4 +108,4 @@ def medians_of_neighbours(step: np.ndarray, loss: np.ndarray, most: int) -> np.n
     width = max(1, len(loss) // most)
     whole = len(loss) // width * width
     ends = step[:whole].reshape(-1, width)[:, -1]
-    return np.stack([ends, np.median(loss[:whole].reshape(-1, width), axis=1)], axis=1)
+    return np.stack([ends, median(loss[:whole].reshape(-1, width))], axis=1)

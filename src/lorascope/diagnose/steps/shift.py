@@ -8,6 +8,7 @@ import numpy as np
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.steps.fall import median_difference_stderr, noise
 from lorascope.diagnose.steps.local import medians_of_neighbours
+from lorascope.metrics.median import median
 
 LEAST_WIDTH = 5
 """Points of the narrowest window: a median of five is moved by three of them, not by a spike or two."""
@@ -38,12 +39,12 @@ class Levels:
     @property
     def opening(self) -> float:
         """Loss at the beginning."""
-        return float(np.exp(np.median(self.log_M[:_OPENING])))
+        return float(np.exp(median(self.log_M[:_OPENING])))
 
     def near(self, step: float) -> float:
         """Median log loss of the five points around a step."""
         at = int(np.searchsorted(self.step_M, step))
-        return float(np.median(self.log_M[max(0, at - LEAST_WIDTH // 2) : at + LEAST_WIDTH // 2 + 1]))
+        return float(median(self.log_M[max(0, at - LEAST_WIDTH // 2) : at + LEAST_WIDTH // 2 + 1]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ def shifts_of(levels: Levels) -> Iterator[Shifts]:
     width, num = LEAST_WIDTH, len(levels)
     while width <= num // 4:
         windows = np.lib.stride_tricks.sliding_window_view(levels.log_M, width)
-        medians = np.median(windows, axis=1)
+        medians = median(windows)
         at = np.arange(width, num - 2 * width + 1)
         rise = medians[at] - medians[at - width]
         yield Shifts(
@@ -106,6 +107,6 @@ def shifts_of(levels: Levels) -> Iterator[Shifts]:
             after_S=medians[at],
             last=float(medians[-1]),
             stderr=median_difference_stderr(levels.spread, width),
-            usual=_MAD_TO_SD * float(np.median(np.abs(rise - np.median(rise)))),
+            usual=_MAD_TO_SD * float(median(np.abs(rise - median(rise)))),
         )
         width = int(np.ceil(_WIDER * width))

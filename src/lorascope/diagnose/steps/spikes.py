@@ -9,6 +9,7 @@ from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 from lorascope.diagnose.steps.divergence import divergence
 from lorascope.diagnose.steps.gates import need_points
 from lorascope.diagnose.steps.local import lower_bounds, medians_at, pooled, spreads_at
+from lorascope.metrics.median import median
 
 RULE = "spikes"
 _WINDOW, _LEAST_WINDOW = 64, 24
@@ -69,7 +70,7 @@ def _leaps_too(norm: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
     known = np.isfinite(norm) & (norm > 0)
     if not len(at) or known.mean() < 0.5:
         return np.zeros(len(at), dtype=bool)
-    return _leaps(np.log(np.where(known, norm, np.median(norm[known]))), at, width)
+    return _leaps(np.log(np.where(known, norm, median(norm[known]))), at, width)
 
 
 def _leaps(logs: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
@@ -137,7 +138,7 @@ def spikes(evidence: Evidence) -> Outcome:
 def _rhythm(at: np.ndarray, evidence: Evidence) -> str | None:
     if len(at) < _PERIODIC_LEAST:
         return None
-    gaps, logged = np.diff(evidence.steps.step[at]), float(np.median(np.diff(evidence.steps.step)))
+    gaps, logged = np.diff(evidence.steps.step[at]), float(median(np.diff(evidence.steps.step)))
     if gaps.mean() < _LEAST_GAP * logged or isinstance(divergence(evidence), Finding):
         return None
     if gaps.std() <= _PERIODIC_CV * gaps.mean():
@@ -192,7 +193,7 @@ def unstable(evidence: Evidence) -> Outcome:
     start = len(loss) // _OPENING
     excess = _excess(loss, min(_LOCAL, (len(loss) // 4) | 1))[start:]
     share, count = float(excess.sum() / loss[start:].sum()), float((excess > 0).mean())
-    if share < _EXCESS_SHARE or excess.mean() < _EXCESS_OF_OPENING * float(np.median(loss[:start])):
+    if share < _EXCESS_SHARE or excess.mean() < _EXCESS_OF_OPENING * float(median(loss[:start])):
         return None
     return Finding(
         rule=UNSTABLE,

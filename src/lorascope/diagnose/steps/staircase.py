@@ -9,6 +9,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.steps.fall import median_difference_stderr, noise
 from lorascope.diagnose.steps.gates import need_points
+from lorascope.metrics.median import median
 
 RULE = "staircase"
 _LEAST_POINTS = 30
@@ -82,4 +83,4 @@ def _stderr(drops: np.ndarray, epochs: list[np.ndarray]) -> float:
 def _ends(epoch: np.ndarray) -> tuple[float, float]:
     """Heights of the first and of the last third of an epoch."""
     third = max(2, len(epoch) // 3)
-    return float(np.median(epoch[:third])), float(np.median(epoch[-third:]))
+    return float(median(epoch[:third])), float(median(epoch[-third:]))
