@@ -11,7 +11,7 @@ from lorascope.diagnose.logs import LoggedRun, TrainPoints
 from lorascope.diagnose.logs.curve import NO_POINTS
 from lorascope.diagnose.series import Series, make_series
 from lorascope.errors import command
-from lorascope.metrics.median import median
+from lorascope.metrics.quantiles import median
 from lorascope.run.records import EvalRecord
 
 Json = dict[str, Any]

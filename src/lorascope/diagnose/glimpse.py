@@ -20,7 +20,7 @@ from lorascope.diagnose.stage import diagnose
 from lorascope.diagnose.stamp import Stamp, stamp_of
 from lorascope.diagnose.steps.local import medians_of_neighbours
 from lorascope.errors import NothingLogged, parts
-from lorascope.metrics.median import median
+from lorascope.metrics.quantiles import median
 from lorascope.run.folder import RunFolder, is_run
 
 _LATELY = 20

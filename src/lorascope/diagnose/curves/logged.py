@@ -9,7 +9,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import NotRun
 from lorascope.diagnose.steps.gates import need_likelihood
 from lorascope.metrics.in_words import like_choosing
-from lorascope.metrics.median import median
+from lorascope.metrics.quantiles import median
 
 MIN_EVALS = 4
 """Second differences of fewer evaluations are no measure of noise."""

@@ -10,7 +10,7 @@ from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 from lorascope.diagnose.steps.climb import Climb, stretch_climb
 from lorascope.diagnose.steps.divergence import RULE, divergence, diverging_finding
 from lorascope.diagnose.steps.gates import need_likelihood
-from lorascope.metrics.median import median
+from lorascope.metrics.quantiles import median
 
 MIN_EVALS = 5
 _LEAST, _CRITICAL = 0.03, 0.10

@@ -14,7 +14,7 @@ from lorascope.diagnose.steps.divergence import divergence
 from lorascope.diagnose.steps.gates import need_points
 from lorascope.diagnose.steps.shift import Levels, Shifts, levels_of, shifts_of
 from lorascope.diagnose.steps.spikes import unstable
-from lorascope.metrics.median import median
+from lorascope.metrics.quantiles import median
 
 _LEAST_POINTS = 30
 _LEAST_RISE, _LEAST_SHARE, _LEAST_GAINED = 0.25, 0.20, 0.25

@@ -13,7 +13,7 @@ from lorascope.diagnose.logs.columns import Columns, Entry
 from lorascope.diagnose.logs.curve import EvalPoints, Facts, LoggedRun, TrainPoints
 from lorascope.diagnose.logs.faults import no_loss
 from lorascope.diagnose.logs.order import is_shuffled, restarts_of
-from lorascope.metrics.median import median
+from lorascope.metrics.quantiles import median
 
 _ROUNDING = -1e-3
 _NEGATIVE = 0.01

@@ -8,6 +8,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 from lorascope.diagnose.rows.gates import need_both
 from lorascope.diagnose.series import Series
+from lorascope.metrics.quantiles import quantiles
 
 RULE = "carry_over"
 _RESAMPLES = 2000
@@ -40,7 +41,7 @@ def carry_over(evidence: Evidence) -> Outcome:
     gains_R = _resampled_gain(validation, last, validation_RN) / _resampled_gain(probe, last, probe_RN)
     gained, learnt = _gain(validation, last), _gain(probe, last)
     rho = gained / learnt
-    low, high = (float(one) for one in np.quantile(gains_R, (0.025, 0.975)))
+    low, high = (float(one) for one in quantiles(gains_R, (0.025, 0.975)))
     severity: Severity = "warn" if high < _MOSTLY else "info"
     return Finding(
         rule=RULE,

@@ -5,6 +5,7 @@ import numpy as np
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.rows.gates import need_series
+from lorascope.metrics.quantiles import quantiles
 
 RULE = "hard_rows"
 _LEAST_TOKENS = 8
@@ -36,7 +37,7 @@ def hard_rows(evidence: Evidence) -> Outcome:
     if len(ids) != len(long_N) or long_N.sum() < 20:
         return NotRun(rule=RULE, reason="fewer than 20 probe rows with 8 target tokens have ids on record")
     loss = probe.nll_EN[-1][long_N] / probe.num_tokens_N[long_N]
-    centre, upper = (float(one) for one in np.quantile(loss, (0.5, 0.75)))
+    centre, upper = (float(one) for one in quantiles(loss, (0.5, 0.75)))
     spread = (upper - centre) / _QUARTILE
     found = np.flatnonzero(loss > max(centre + _DEVIATIONS * spread, _TIMES * centre, _NATS))
     if not len(found):

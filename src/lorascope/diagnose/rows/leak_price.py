@@ -8,6 +8,7 @@ from lorascope.diagnose.rows.gates import need_series
 from lorascope.diagnose.series import Series
 from lorascope.errors import command
 from lorascope.metrics.likelihood import perplexity
+from lorascope.metrics.quantiles import quantiles
 from lorascope.metrics.uncertainty import independent_difference, ratio_interval
 
 RULE = "leak_price"
@@ -92,7 +93,7 @@ def _matched(
     gain_N: np.ndarray, tokens_N: np.ndarray, leaked_N: np.ndarray, clean_N: np.ndarray
 ) -> tuple[float, float, float]:
     """Mean extra gain of leaked rows over clean rows of the same length, with its 95 % interval."""
-    edges = np.quantile(tokens_N[leaked_N], np.linspace(0, 1, _LENGTH_BINS + 1))[1:-1]
+    edges = quantiles(tokens_N[leaked_N], np.linspace(0, 1, _LENGTH_BINS + 1))[1:-1]
     bin_N = np.searchsorted(edges, tokens_N, side="right")
     total, variance, weights = 0.0, 0.0, 0.0
     for one in range(_LENGTH_BINS):

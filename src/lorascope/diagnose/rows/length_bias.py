@@ -9,6 +9,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.rows.gates import need_series
 from lorascope.diagnose.series import Series
+from lorascope.metrics.quantiles import lower_quantiles
 from lorascope.metrics.uncertainty import (
     MIN_CLUSTERS,
     Interval,
@@ -112,7 +113,7 @@ def _got_worse(evidence: Evidence, buckets: list[Bucket], worst: Bucket) -> Find
 def length_buckets(series: Series) -> list[Bucket]:
     """Quarters of the rows by target tokens; rows of the same length stay together."""
     tokens_N = series.num_tokens_N
-    edges = np.quantile(tokens_N[tokens_N > 0], np.linspace(0, 1, _BUCKETS + 1), method="lower")
+    edges = lower_quantiles(tokens_N[tokens_N > 0], np.linspace(0, 1, _BUCKETS + 1))
     buckets = []
     for start, end in itertools.pairwise(edges):
         inside = (tokens_N >= start) & ((tokens_N <= end) if end == edges[-1] else (tokens_N < end))

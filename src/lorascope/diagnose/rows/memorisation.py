@@ -8,6 +8,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 from lorascope.diagnose.rows.gates import need_both
 from lorascope.diagnose.series import Series
+from lorascope.metrics.quantiles import quantiles
 
 RULE = "memorisation"
 _LEAST_ROWS = 50
@@ -116,6 +117,6 @@ def _like_training(evidence: Evidence, gain_M: np.ndarray, gain_N: np.ndarray) -
     if not ids or series is None:
         return []
     usable = [one for one, tokens in zip(ids, series.num_tokens_N, strict=False) if tokens > 0]
-    over = np.flatnonzero(gain_N > np.quantile(gain_M, _HIGH))
+    over = np.flatnonzero(gain_N > quantiles(gain_M, (_HIGH,))[0])
     ranked = over[np.argsort(-gain_N[over], kind="stable")]
     return [usable[index] for index in ranked[:_SHOWN] if index < len(usable)]

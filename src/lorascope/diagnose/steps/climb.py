@@ -7,7 +7,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.steps.fall import median_difference_stderr, noise
-from lorascope.metrics.median import median
+from lorascope.metrics.quantiles import median
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, Outcome, Severity
 from lorascope.diagnose.steps.climb import stretch_climb
 from lorascope.diagnose.steps.gates import need_points
-from lorascope.metrics.median import median
+from lorascope.metrics.quantiles import median
 
 RULE = "diverging"
 _RECENT, _BEFORE, _TAIL = 32, 64, 8

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
-from lorascope.metrics.median import median
+from lorascope.metrics.quantiles import median
 
 MIN_POINTS = 20
 """Fewer training points than this allow no statement about a trend."""

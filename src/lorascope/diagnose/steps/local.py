@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lorascope.metrics.median import median
+from lorascope.metrics.quantiles import median
 
 _MAD_TO_SD = 1.4826  # of normal noise
 _AT_ONCE = 1 << 16  # windows in memory at a time

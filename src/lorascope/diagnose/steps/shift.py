@@ -8,7 +8,7 @@ import numpy as np
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.steps.fall import median_difference_stderr, noise
 from lorascope.diagnose.steps.local import medians_of_neighbours
-from lorascope.metrics.median import median
+from lorascope.metrics.quantiles import median
 
 LEAST_WIDTH = 5
 """Points of the narrowest window: a median of five is moved by three of them, not by a spike or two."""

@@ -9,7 +9,7 @@ from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 from lorascope.diagnose.steps.divergence import divergence
 from lorascope.diagnose.steps.gates import need_points
 from lorascope.diagnose.steps.local import lower_bounds, medians_at, pooled, spreads_at
-from lorascope.metrics.median import median
+from lorascope.metrics.quantiles import median
 
 RULE = "spikes"
 _WINDOW, _LEAST_WINDOW = 64, 24

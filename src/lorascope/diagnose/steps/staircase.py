@@ -9,7 +9,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.steps.fall import median_difference_stderr, noise
 from lorascope.diagnose.steps.gates import need_points
-from lorascope.metrics.median import median
+from lorascope.metrics.quantiles import median
 
 RULE = "staircase"
 _LEAST_POINTS = 30
