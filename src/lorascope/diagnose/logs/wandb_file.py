@@ -25,11 +25,8 @@ _MAGIC = b":W&B"
 _FILE_HEADER = 7
 _HEADER = struct.Struct("<IHB")  # checksum, length, kind
 _BLOCK_BYTES = 1 << 15
-_WHOLE, _FIRST, _LAST = (
-    1,
-    2,
-    4,
-)  # kinds; what is longer than a block is cut into a first, middle and last part
+# Kinds: what is longer than a block is cut into a first part, middle ones and a last one.
+_WHOLE, _FIRST, _LAST = 1, 2, 4
 
 # Field numbers of wandb_internal.proto.
 _RECORD_HISTORY = 2
