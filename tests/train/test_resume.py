@@ -168,12 +168,13 @@ def test_a_signal_commits_the_step_and_the_rest_resumes_to_the_same_bytes(
     assert outcome(run) == outcome(straight)
 
 
-def test_resume_without_a_commit_starts(
-    ready_run: Any, train: Any, straight: RunFolder, outcome: Any
+def test_resume_without_a_commit_starts_and_says_so(
+    ready_run: Any, train: Any, straight: RunFolder, outcome: Any, make_recorder: Any
 ) -> None:
-    run = ready_run()
-    train(run, resume=True)
+    run, recorder = ready_run(), make_recorder()
+    train(run, resume=True, observer=recorder)
     assert outcome(run) == outcome(straight)
+    assert [told for told in recorder.notes if told.startswith("nothing to resume: no step was committed")]
 
 
 def test_an_unfinished_training_is_not_started_again_by_accident(

@@ -17,7 +17,7 @@ from lorascope.diagnose.curves.not_learning import logged_not_learning
 from lorascope.diagnose.curves.overfitting import logged_overfitting
 from lorascope.diagnose.curves.plateau import logged_plateau
 from lorascope.diagnose.curves.resolution import logged_visible_rise
-from lorascope.diagnose.curves.rising import logged_both_rise, logged_climb
+from lorascope.diagnose.curves.rising import logged_both_rise, logged_climb, logged_divergence
 from lorascope.diagnose.curves.setback import logged_setback
 from lorascope.diagnose.curves.ship import logged_step_to_ship
 from lorascope.diagnose.data import allowed_checks, dropped_rows, overlap, prepared_again
@@ -102,7 +102,7 @@ RULES: tuple[Rule, ...] = (
 
 LOG_RULES: tuple[Rule, ...] = (
     non_finite,
-    divergence,
+    logged_divergence,
     logged_both_rise,
     logged_climb,
     no_effect,

@@ -68,6 +68,12 @@ def find_start(
                 fix="restore the checkpoints from a copy, or add --overwrite to start again",
             )
         )
+    if resume and not steps:
+        observer.note(
+            "nothing to resume: no step was committed, so it starts at step 1 with the settings that "
+            "config.json holds; what --set gave to a training that ended before its first step has to be "
+            "given again"
+        )
     ranks.wait()  # every process has looked before one of them changes anything
     return checkpoint
 

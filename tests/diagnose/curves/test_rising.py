@@ -151,3 +151,26 @@ def test_flat_because_the_rate_ran_out_is_healthy_and_said_so() -> None:
     report, found = judged(made_log(FALLING, evals, noise=0.02, rate=rate))
     assert report["verdict"] == "healthy" and "learning rate has run out" in report["verdict_reason"]
     assert found["plateau"]["action"].startswith("measure what it gained")
+
+
+# Harder examples at the end: from 1.2 to 1.9 at step 151, and there it stays.
+HARDER = np.where(np.arange(STEPS) < 150, SETTLING, 1.9)
+
+
+def test_a_training_loss_that_leaps_while_evaluation_falls_to_its_best_is_no_divergence() -> None:
+    falling = [2.2, 1.9, 1.7, 1.55, 1.45, 1.4, 1.36, 1.33, 1.31, 1.3]
+    report, found = judged(made_log(HARDER, every(falling), noise=0.03))
+    assert "diverging" not in found and report["verdict"] in ("healthy", "still_improving")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param({}, id="nobody evaluated"),
+        pytest.param(every([2.2, 1.9, 1.7, 1.6, 1.55, 1.5, 1.5, 1.9, 2.0, 2.1]), id="evaluation rose too"),
+        pytest.param({20: 2.2, 60: 1.9, 100: 1.7, 140: 1.5}, id="the last evaluation stands before the leap"),
+    ],
+)
+def test_the_same_leap_diverges_where_no_evaluation_at_the_end_denies_it(told: dict[int, float]) -> None:
+    report, _ = judged(made_log(HARDER, told, noise=0.03))
+    assert report["verdict"] == "diverging"

@@ -139,3 +139,12 @@ def test_healthy_falls_are_no_setbacks(noise: float) -> None:
 
 def test_few_points_show_no_setback() -> None:
     assert isinstance(logged_setback(made_log(lost(num=20))), NotRun)
+
+
+def test_the_step_to_ship_stands_on_the_same_side_of_a_setback_as_the_best() -> None:
+    # Evaluations every 20 steps fall to 1.3 by step 100, leap at 120 and end below: the last is the best.
+    losses = lost()
+    losses[160:] *= np.linspace(1.0, 0.8, 40)
+    report = diagnose(made_log(losses, evals_of(losses), noise=0.05))
+    assert any(one["rule"] == "setback" for one in report["findings"])
+    assert min(report["step_to_ship"]["tied_steps"]) > LOST_AT

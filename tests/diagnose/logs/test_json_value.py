@@ -27,6 +27,12 @@ def test_not_a_number_and_infinity_are_read_as_transformers_writes_them() -> Non
     assert math.isnan(loss) and norm == math.inf and least == -math.inf
 
 
+def test_what_other_languages_print_for_no_number_is_read_as_none() -> None:
+    value = json_value('{"loss": nan, "eval_loss": -nan(ind), "norms": [inf, -inf], "name": "a nan, b"}')
+    assert math.isnan(value["loss"]) and math.isnan(value["eval_loss"])
+    assert value["norms"] == [math.inf, -math.inf]
+
+
 def test_half_a_surrogate_pair_does_not_cost_the_file() -> None:
     assert json_value('{"name": "\\ud83d", "loss": 1.5}') == {"name": "\ud83d", "loss": 1.5}
 

@@ -161,6 +161,17 @@ def robust_noise(logs: np.ndarray) -> float:
     return _MAD_TO_SD * max(float(median(first)) / math.sqrt(2), float(median(second)) / math.sqrt(6))
 
 
+def trendless_noise(logs: np.ndarray) -> float:
+    """The same by second differences alone, which neither a fall nor one leap widens.
+
+    Args:
+        logs: Log losses in order, [E]; fewer than three have no noise that could be told.
+    """
+    if len(logs) < 3:
+        return math.inf
+    return _MAD_TO_SD * float(median(np.abs(np.diff(logs, 2)))) / math.sqrt(6)
+
+
 def need_curve(
     rule: str, evidence: Evidence, least: int = MIN_EVALS, points: int = MIN_POINTS
 ) -> NotRun | LoggedCurve:

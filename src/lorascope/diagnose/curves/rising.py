@@ -4,7 +4,14 @@ import math
 
 import numpy as np
 
-from lorascope.diagnose.curves.logged import LoggedCurve, in_words, need_curve, train_change
+from lorascope.diagnose.curves.logged import (
+    VISIBLE,
+    LoggedCurve,
+    in_words,
+    logged_curve,
+    need_curve,
+    train_change,
+)
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 from lorascope.diagnose.steps.climb import Climb, stretch_climb
@@ -20,6 +27,28 @@ _CLIMB, _CLIMB_DEVIATIONS = 0.15, 6.0
 _PARTS = 4
 _ONE_JUMP = 0.6
 _LEAST_SHARE = 0.25
+_LATE_PART, _DENYING_EVALS = 10, 4
+
+
+def logged_divergence(evidence: Evidence) -> Outcome:
+    """Find a training that comes apart, in the logged losses, unless an evaluation at their end denies it.
+
+    Signal: as of `divergence`. Denied where the last evaluation stands within the last tenth of the training
+        points, lies below the first by 3 % and beyond its noise, and is the best or within its noise: what
+        got harder are the examples, as in a curriculum, not the model worse.
+    Gate: as of `divergence`; 4 evaluations to deny.
+    Advice: a third of the learning rate.
+
+    Source:
+        Rule R9 of docs/diagnose.md; the denial is ours.
+    """
+    found, curve = divergence(evidence), logged_curve(evidence)
+    if not isinstance(found, Finding) or curve is None or len(curve) < _DENYING_EVALS:
+        return found
+    last, tie = len(curve) - 1, max(VISIBLE, curve.within_noise())
+    late = float(evidence.steps.step[-max(1, len(evidence.steps) // _LATE_PART)])
+    best = curve.rise(curve.best(), last) <= tie and -curve.rise(0, last) > max(math.log1p(_LEAST), tie)
+    return None if best and float(curve.step_E[last]) >= late else found
 
 
 def logged_both_rise(evidence: Evidence) -> Outcome:

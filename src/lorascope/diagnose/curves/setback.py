@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lorascope.diagnose.curves.logged import LoggedCurve, logged_curve
+from lorascope.diagnose.curves.logged import LoggedCurve, logged_curve, trendless_noise
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, Outcome
 from lorascope.diagnose.rows.setback import RULE
@@ -176,7 +176,7 @@ def _setbacks_of(curve: LoggedCurve, opening: float) -> Sequence[int]:
     """Index of each evaluation that lies far above the one before, and of which the last made good a part."""
     logs, found = np.log(curve.loss_E), []
     opening = max(opening, float(curve.loss_E[0]))
-    least = max(math.log1p(_LEAST_RISE), _NOISES_CONFIRMED * math.sqrt(2) * _trendless_noise(logs))
+    least = max(math.log1p(_LEAST_RISE), _NOISES_CONFIRMED * math.sqrt(2) * trendless_noise(logs))
     for index in range(1, len(curve) - 1):
         before, after = float(curve.loss_E[index - 1]), float(curve.loss_E[index])
         gives_back = after - before >= _LEAST_SHARE * (opening - before)
@@ -184,13 +184,6 @@ def _setbacks_of(curve: LoggedCurve, opening: float) -> Sequence[int]:
         if curve.rise(index - 1, index) >= least and gives_back and again:
             found.append(index)
     return found
-
-
-def _trendless_noise(logs: np.ndarray) -> float:
-    """Noise of an evaluation by the median second difference, which neither a fall nor one leap widens."""
-    if len(logs) < 3:
-        return math.inf
-    return 1.4826 * float(median(np.abs(np.diff(logs, 2)))) / math.sqrt(6)
 
 
 def _rate_rose(evidence: Evidence, levels: Levels, one: _Setback) -> bool:

@@ -3,10 +3,14 @@
 import math
 from typing import Any
 
-from lorascope.diagnose.curves.logged import MIN_EVALS, logged_curve
+import numpy as np
+
+from lorascope.diagnose.curves.logged import DEVIATIONS, MIN_EVALS, logged_curve, trendless_noise
 from lorascope.diagnose.curves.metric_disagrees import disagreement
 from lorascope.diagnose.curves.overfitting import few_overfit
+from lorascope.diagnose.curves.setback import logged_setback
 from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.finding import Finding
 
 Json = dict[str, Any]
 
@@ -15,9 +19,10 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
     """Choose among the evaluations of a log.
 
     An evaluation is tied with the best where it lies above it by less than 2.5 standard errors of a
-    difference, with the noise of successive differences. Of the tied ones that are known to be on disk
-    the earliest is chosen; where no checkpoint folder is beside the log, the earliest tied step is named and
-    nothing is claimed to exist. Of few evaluations the best where they count as overfitting.
+    difference, with the noise of successive differences, and on the same side of a `setback`. Of the tied
+    ones that are known to be on disk the earliest is chosen; where no checkpoint folder is beside the log,
+    the earliest tied step is named and nothing is claimed to exist. Of few evaluations the best where they
+    count as overfitting.
     Where a task metric improved while the loss rose, its best step is named beside.
 
     Returns:
@@ -41,12 +46,15 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
             f"{num} evaluation{'s are' if num != 1 else ' is'} logged, so no checkpoint is shown to be "
             "better than another",
         )
-    best = curve.best()
+    best, lost_at = curve.best(), _lost_at(evidence)
     tie = curve.within_noise()
+    if lost_at is not None:  # that leap is no noise
+        tie = DEVIATIONS * math.sqrt(2) * min(curve.noise, trendless_noise(np.log(curve.loss_E)))
     tied = [
         int(step)
         for step, loss in zip(curve.step_E, curve.loss_E, strict=True)
         if _within(loss, curve.loss_E[best], tie)
+        and (lost_at is None or (step < lost_at) == (curve.step_E[best] < lost_at))
     ]
     best_step = int(curve.step_E[best])
     disagrees = disagreement(evidence, curve)
@@ -66,6 +74,12 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
         "is beside the log"
     )
     return _choice(None, tied[0], why + other, tied)
+
+
+def _lost_at(evidence: Evidence) -> int | None:
+    """The step at which the training lost what it had learnt; None where it did not."""
+    found = logged_setback(evidence)
+    return int(found.evidence["step"]) if isinstance(found, Finding) else None
 
 
 def _within(loss: float, best: float, tie: float) -> bool:

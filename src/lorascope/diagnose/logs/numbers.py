@@ -1,5 +1,6 @@
 """What is written in a cell -> a number: "1,234", "5/100", decimal commas, zeros that rounding made."""
 
+import math
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ _THOUSANDS = re.compile(r"\s*[-+]?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})\s*"
 _PRINTED_ZERO = re.compile(r"\s*[-+]?0\.(0{2,})\s*")  # Python itself writes an exact zero as 0.0
 _THREE_BEHIND = re.compile(r"\s*(\d{1,3}),\d{3}\s*")
 _NO_NUMBER = ("", "nan", "inf", "-inf")
+_WINDOWS_NAN = re.compile(r"[-+]?(?:nan\(\w+\)|1\.#(?:[qs]nan|ind)0*)", re.IGNORECASE)
 _GROUP = 3
 _HIGHEST_LOSS = 20  # nats: no vocabulary has e^20 tokens
 _CLEAR_UNITS = 10
@@ -21,6 +23,8 @@ _CLEAR_UNITS = 10
 
 def as_number(value: Any) -> float | None:
     """Read one value: a number or text that is one, "nan", "1,234", 5 from "5/100"; None for others.
+
+    "-nan(ind)" and "1.#QNAN", as Windows prints them, are nan.
 
     A whole number that no float holds is the largest that one does.
     """
@@ -37,7 +41,7 @@ def as_number(value: Any) -> float | None:
     try:
         return float(text)
     except ValueError:
-        return None
+        return math.nan if _WINDOWS_NAN.fullmatch(text) else None
 
 
 def as_count(value: Any) -> int | None:

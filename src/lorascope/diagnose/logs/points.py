@@ -17,6 +17,8 @@ from lorascope.metrics.quantiles import median
 
 _ROUNDING = -1e-3
 _NEGATIVE = 0.01
+_EMPTY = (None, "")
+_OF_A_STEP = ("step", "epoch", "learning_rate", "grad_norm", "num_tokens")
 _ORDINARY = 0.05  # nats
 _ORDINARY_AFTER = 3
 _MOST_EPOCH = 1000  # whole numbers beyond it, in leaps, are steps that somebody called epochs
@@ -55,6 +57,7 @@ def logged_run(
     counts = Counter(chain.from_iterable(entries))
     table = Columns(entries, list(problems), decimal_commas=decimal_commas)
     read = _read_points(table, counts, given, path, form)
+    _tell_empty_losses(entries, read.columns, table.problems)
     rewards = tuple(
         name for name in names.rewards_in(counts) if any(entry.get(name) is not None for entry in entries)
     )
@@ -131,8 +134,27 @@ def _read_points(
     )
 
 
+def _tell_empty_losses(entries: Sequence[Entry], columns: Mapping[str, str], problems: list[str]) -> None:
+    """Where a loss is null and nothing else was measured: some writers put that in place of NaN."""
+    known = {columns[one] for one in _OF_A_STEP if one in columns}
+    for name in (columns[one] for one in ("loss", "eval_loss") if one in columns):
+        empty = [
+            at
+            for at, entry in enumerate(entries, start=1)
+            if entry.get(name, 0) in _EMPTY
+            and all(value in _EMPTY for other, value in entry.items() if other not in known)
+        ]
+        if empty:
+            problems.append(
+                f'"{name}" is empty in {len(empty):,} of {len(entries):,} entries, in which nothing else was '
+                f"measured, the first of them entry {empty[0]:,} and the last entry {empty[-1]:,}: they are "
+                "left out; pandas and others write NaN so"
+            )
+
+
 def _is_negative(losses: np.ndarray, problems: list[str]) -> bool:
     """Whether losses are below 0, and not for a rounding."""
+    losses = losses[np.isfinite(losses)]
     below = int((losses < _ROUNDING).sum())
     if not below or below < _NEGATIVE * len(losses):
         return False

@@ -50,6 +50,7 @@ def _lately(evidence: Evidence, logs: np.ndarray) -> Finding | None:
     height = (float(median(recent)) - centre) / spread
     if height <= 3 or (float(median(recent[-_TAIL:])) - centre) / spread <= 3:
         return None
+    points = "steps" if evidence.log is None else "points"
     low, high = math.exp(centre), math.exp(float(median(recent)))
     return diverging_finding(
         evidence,
@@ -58,10 +59,11 @@ def _lately(evidence: Evidence, logs: np.ndarray) -> Finding | None:
             "before": low,
             "recent": high,
             "robust_deviations": height,
-            "sentence": f"Median loss {low:.3f} over {_BEFORE} steps, then {high:.3f} over the newest "
+            "sentence": f"Median loss {low:.3f} over {_BEFORE} {points}, then {high:.3f} over the newest "
             f"{_RECENT}: {height:.1f} robust standard deviations up, and not coming back.",
         },
-        "medians of 64 and 32 steps; a median of 32 strays by 0.2 deviations by chance, this is more than 3",
+        f"medians of 64 and 32 {points}; a median of 32 strays by 0.2 deviations by chance, this is more "
+        "than 3",
     )
 
 
