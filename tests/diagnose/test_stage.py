@@ -264,3 +264,26 @@ def test_people_read_the_verdict_first_and_the_next_step_last(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("verdict: still improving - ")
     assert "not judged:" in lines and lines[-1] == f"next: lorascope eval {run.path} --adapter last"
+
+
+def test_lines_that_are_missing_are_told_though_no_line_is_damaged(
+    synthetic: Synthetic, falling_curve: Callable[..., list[float]], written: Written
+) -> None:
+    # Nine evaluations, every ten steps from 0 on: 80 steps.
+    evidence = synthetic(falling_curve(9), falling_curve(9))
+    run = written(evidence)
+    assert read_evidence(run).problems == ()
+    steps = [one for one in records_of(evidence.steps) if one.step not in (12, 14, 80)]
+    rewrite_lines(run.steps, steps)
+    rewrite_lines(run.evals, list(evidence.evals[:-1]))
+    assert read_evidence(run).problems == (
+        "train/steps.jsonl lacks 3 of the lines of 80 steps, the first is that of step 12",
+        "train/evals.jsonl lacks the last evaluation, that after step 80",
+    )
+    cut = run.evals.read_text() + '{"step": 80, "epo'  # as a damaged disk leaves it
+    run.evals.write_text(cut)
+    assert "lacks the last evaluation" in read_evidence(run).problems[1]
+    run.train_summary.unlink()  # the same in a training that goes on: the line is being written
+    assert read_evidence(run).problems == (
+        "train/steps.jsonl lacks 2 of the lines of 79 steps, the first is that of step 12",
+    )

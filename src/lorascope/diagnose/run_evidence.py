@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from lorascope.diagnose.beside import Identity
 from lorascope.diagnose.evidence import Evidence, Json, State
 from lorascope.diagnose.logs.curve import TrainPoints
@@ -33,7 +35,7 @@ def read_evidence(run: RunFolder) -> Evidence:
     broken: dict[Path, list[int]] = {run.steps: [], run.evals: []}
     steps = read_step_log(run.steps, broken[run.steps])
     evals = tuple({one.step: one for one in read_evals(run.evals, broken[run.evals])}.values())
-    problems = tuple(passed_over(path, lines) for path, lines in broken.items() if lines)
+    problems = [passed_over(path, lines) for path, lines in broken.items() if lines]
     failure = _maybe(run.train_failure)
     went_past = failure is not None and (~steps.loss_not_finite & (steps.step >= failure["step"])).any()
     if goes_on or went_past:  # by a training that was resumed
@@ -41,6 +43,7 @@ def read_evidence(run: RunFolder) -> Evidence:
     if not len(steps) and not evals and failure is None:
         raise _nothing_yet(run, problems, goes_on)
     summary, scored = _maybe(run.train_summary), _scored_ids(run)
+    problems += _missing_lines(steps, evals, summary)
     state: State = "failed" if failure is not None else "finished" if summary is not None else "unfinished"
     return Evidence(
         run=str(run.path),
@@ -61,9 +64,30 @@ def read_evidence(run: RunFolder) -> Evidence:
         answers=read_answers(run, measured=rescored is not None),
         config=read_json(run.config),
         adapters=_adapters(run, steps, evals, summary),
-        problems=problems,
+        problems=tuple(problems),
         goes_on=goes_on,
     )
+
+
+def _missing_lines(steps: TrainPoints, evals: tuple[EvalRecord, ...], summary: Json | None) -> list[str]:
+    """What the logs of a run should hold and do not: every step, and at its end an evaluation.
+
+    A line that was damaged before a training was resumed is gone behind it, and a cut last one looks like
+    one that is being written.
+    """
+    told = []
+    last = int(summary["steps"]) if summary else int(steps.step[-1]) if len(steps) else 0
+    missing = last - len(steps)
+    if missing > 0:
+        elsewhere = np.flatnonzero(steps.step != np.arange(1, len(steps) + 1))
+        first = (int(elsewhere[0]) if len(elsewhere) else len(steps)) + 1
+        told.append(
+            f"train/steps.jsonl lacks {missing:,} of the lines of {last:,} steps, the first is that of step "
+            f"{first:,}"
+        )
+    if summary and (not evals or evals[-1].step != last):
+        told.append(f"train/evals.jsonl lacks the last evaluation, that after step {last:,}")
+    return told
 
 
 def _nothing_yet(run: RunFolder, problems: Sequence[str], goes_on: bool | None) -> RunError:

@@ -191,7 +191,11 @@ def need_curve(
         return refused
     curve = logged_curve(evidence)
     if curve is None:
-        return NotRun(rule=rule, reason="no evaluation loss is logged")
+        broken = int(evidence.log.evals.loss_not_finite.sum()) if evidence.log is not None else 0
+        reason = (
+            f"none of {broken:,} evaluation losses is a number" if broken else "no evaluation loss is logged"
+        )
+        return NotRun(rule=rule, reason=reason)
     if len(curve) < least:
         return NotRun(rule=rule, reason=f"{_counted(len(curve))} logged, {least} are needed")
     if len(evidence.losses) < points:
