@@ -45,6 +45,7 @@ function attachZoom(plot, series) {
     plot.dataset.y = bottom + " " + top;
     plot.classList.add("ls-zoomed");
     reset.hidden = false;
+    svg.dispatchEvent(new Event("pointerleave")); // the read-out stands where the curve was
     ticks(low, high, bottom, top);
   }
 
@@ -67,6 +68,7 @@ function attachZoom(plot, series) {
     plot.dataset.y = whole.y;
     plot.classList.remove("ls-zoomed");
     reset.hidden = true;
+    svg.dispatchEvent(new Event("pointerleave"));
     for (const old of plot.querySelectorAll(".ls-zoom-tick")) old.remove();
   }
 

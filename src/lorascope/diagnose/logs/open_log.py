@@ -77,7 +77,7 @@ def _open_folder(folder: Path, columns: Mapping[str, str] | None) -> LoggedRun:
         return _open_file(folder / trainer_log.FILE, columns)
     if next(folder.rglob(PATTERN), None) is not None:
         return event_folder_run(folder, columns)
-    kept = wandb_file.run_files(folder)
+    kept = wandb_file.run_files(folder) or wandb_file.run_files(folder / "wandb")
     if kept:
         return _open_kept_by_wandb(kept, columns)
     if (folder / wandb_file.PRINTED).is_file():
