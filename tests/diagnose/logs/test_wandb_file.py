@@ -104,6 +104,14 @@ def test_of_several_run_files_the_newest_is_read_and_the_others_are_named(tmp_pa
     )
 
 
+def test_the_folder_in_which_the_command_was_run_will_do(tmp_path: Path) -> None:
+    kept = tmp_path / "wandb" / "offline-run-1"
+    kept.mkdir(parents=True)
+    records = [line(loss=2.0 - 0.1 * step, _step=step) for step in range(9)]
+    (kept / "run-1.wandb").write_bytes(FILE_HEADER + b"".join(part(1, one) for one in records))
+    assert len(open_log(tmp_path).train) == 9
+
+
 LOGS_OFFLINE = """
 import math, sys, wandb
 run = wandb.init(project="p", dir=sys.argv[1], mode="offline", settings=wandb.Settings(console="off"))
