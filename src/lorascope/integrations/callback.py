@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from lorascope.diagnose.logs.callback_log import FILE
 from lorascope.errors import DataError, NothingLogged, explain
 from lorascope.integrations.batches import generators_kept, rows_of_batch
 from lorascope.integrations.listening import Listener, calling_trainer
 from lorascope.integrations.processes import num_processes, of_all, of_any, summed
 
-LOG = "lorascope.jsonl"
 _ROWS_CHECKED = 64
 _ENDLESS = 1e9  # epochs: what a Trainer counts where its rows are a stream
 _log = logging.getLogger("lorascope")
@@ -78,7 +78,7 @@ class LorascopeCallback(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Check the first batches, and begin to listen to the Trainer's steps."""
         self._writes = state.is_world_process_zero
-        self.path = self.path or Path(args.output_dir) / LOG
+        self.path = self.path or Path(args.output_dir) / FILE
         if self._writes:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if state.global_step == 0:

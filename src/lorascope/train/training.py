@@ -1,7 +1,6 @@
 """Everything a training needs, loaded and settled before its first step."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -138,9 +137,8 @@ def build_training(
     device = choose_device()
     precision = choose_precision(recipe.train.precision, device)
     threads = take_back_threads()
-    tell = observer.note if ranks.writes else _unheard
-    tell(f"training in {precision.name} on {device.type}: {precision.reason}")
-    _tell_each(tell, threads, one_of_several(os.environ))
+    told = f"training in {precision.name} on {device.type}: {precision.reason}"
+    _tell(ranks, observer, told, threads, one_of_several(os.environ))
     tokenizer = _tokenizer_of(run, recipe)
     train = _trainable(splits["train"])
     model, targets = build_model(recipe, precision, device)
@@ -154,8 +152,8 @@ def build_training(
     )
     engine = engine_told(recipe.train, model, train, pad_id_of(tokenizer))
     trainee, memory = build_trainee(recipe, model, precision, train, plan, pad_id_of(tokenizer), ranks)
-    tell(f"engine: {engine}")
-    _tell_each(tell, memory.told and f"memory: {memory.told}", optimizer_told(recipe.train.optimizer, device))
+    room = memory.told and f"memory: {memory.told}"
+    _tell(ranks, observer, f"engine: {engine}", room, optimizer_told(recipe.train.optimizer, device))
     sets = draw_eval_sets(
         train,
         splits.get("validation", []),
@@ -187,14 +185,11 @@ def build_training(
     )
 
 
-def _unheard(text: str) -> None:
-    """What processes other than the first say: the first says it for all."""
-
-
-def _tell_each(tell: Callable[[str], None], *told: str | None) -> None:
+def _tell(ranks: Ranks, observer: Observer, *told: str | None) -> None:
+    """Note what there is to say; one process says it for all."""
     for text in told:
-        if text:
-            tell(text)
+        if text and ranks.writes:
+            observer.note(text)
 
 
 def _tokenizer_of(run: RunFolder, recipe: Recipe) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import NotRun
+from lorascope.diagnose.steps.fall import noise
 from lorascope.diagnose.steps.gates import need_likelihood
 from lorascope.metrics.in_words import like_choosing
 from lorascope.metrics.quantiles import median
@@ -157,8 +158,7 @@ def robust_noise(logs: np.ndarray) -> float:
     Args:
         logs: Log losses in order, [E], three at least.
     """
-    first, second = np.abs(np.diff(logs)), np.abs(np.diff(logs, 2))
-    return _MAD_TO_SD * max(float(median(first)) / math.sqrt(2), float(median(second)) / math.sqrt(6))
+    return max(noise(logs), trendless_noise(logs))
 
 
 def trendless_noise(logs: np.ndarray) -> float:

@@ -1,11 +1,12 @@
 """Which checkpoint of another trainer to ship: the earliest on disk not shown to be worse than the best."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from lorascope.diagnose.curves.logged import DEVIATIONS, MIN_EVALS, logged_curve, trendless_noise
+from lorascope.diagnose.curves.logged import MIN_EVALS, logged_curve, trendless_noise
 from lorascope.diagnose.curves.metric_disagrees import disagreement
 from lorascope.diagnose.curves.overfitting import few_overfit
 from lorascope.diagnose.curves.setback import logged_setback
@@ -46,10 +47,10 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
             f"{num} evaluation{'s are' if num != 1 else ' is'} logged, so no checkpoint is shown to be "
             "better than another",
         )
-    best, lost_at = curve.best(), _lost_at(evidence)
-    tie = curve.within_noise()
+    lost_at = _lost_at(evidence)
     if lost_at is not None:  # that leap is no noise
-        tie = DEVIATIONS * math.sqrt(2) * min(curve.noise, trendless_noise(np.log(curve.loss_E)))
+        curve = replace(curve, noise=min(curve.noise, trendless_noise(np.log(curve.loss_E))))
+    best, tie = curve.best(), curve.within_noise()
     tied = [
         int(step)
         for step, loss in zip(curve.step_E, curve.loss_E, strict=True)

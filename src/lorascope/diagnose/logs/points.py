@@ -57,7 +57,6 @@ def logged_run(
     counts = Counter(chain.from_iterable(entries))
     table = Columns(entries, list(problems), decimal_commas=decimal_commas)
     read = _read_points(table, counts, given, path, form)
-    _tell_empty_losses(entries, read.columns, table.problems)
     rewards = tuple(
         name for name in names.rewards_in(counts) if any(entry.get(name) is not None for entry in entries)
     )
@@ -126,29 +125,37 @@ def _read_points(
         loss_not_finite=(has_eval & ~np.isfinite(eval_loss))[is_eval],
         metrics={metric: values[is_eval] for metric, (values, _) in metrics.items()},
     )
+    train = _train_points(table, columns, step, epoch, loss, has_loss)
+    _tell_empty_losses(table, columns, np.flatnonzero(~(has_loss | is_eval)))
     return _Points(
         columns={**columns, **{f"eval_{metric}": name for metric, name in metric_names.items()}},
-        train=_train_points(table, columns, step, epoch, loss, has_loss),
+        train=train,
         evals=evals,
         step_is_row=step_is_row,
     )
 
 
-def _tell_empty_losses(entries: Sequence[Entry], columns: Mapping[str, str], problems: list[str]) -> None:
-    """Where a loss is null and nothing else was measured: some writers put that in place of NaN."""
+def _tell_empty_losses(table: Columns, columns: Mapping[str, str], others: np.ndarray) -> None:
+    """Where a loss is null and nothing else was measured: some writers put that in place of NaN.
+
+    Args:
+        table: The entries.
+        columns: Quantity -> name in the file.
+        others: Index of each entry that is no point.
+    """
     known = {columns[one] for one in _OF_A_STEP if one in columns}
     for name in (columns[one] for one in ("loss", "eval_loss") if one in columns):
         empty = [
-            at
-            for at, entry in enumerate(entries, start=1)
-            if entry.get(name, 0) in _EMPTY
-            and all(value in _EMPTY for other, value in entry.items() if other not in known)
+            at + 1
+            for at in others.tolist()
+            if table.entries[at].get(name, 0) in _EMPTY
+            and all(value in _EMPTY for other, value in table.entries[at].items() if other not in known)
         ]
         if empty:
-            problems.append(
-                f'"{name}" is empty in {len(empty):,} of {len(entries):,} entries, in which nothing else was '
-                f"measured, the first of them entry {empty[0]:,} and the last entry {empty[-1]:,}: they are "
-                "left out; pandas and others write NaN so"
+            table.problems.append(
+                f'"{name}" is empty in {len(empty):,} of {len(table.entries):,} entries, in which nothing '
+                f"else was measured, the first of them entry {empty[0]:,} and the last entry {empty[-1]:,}: "
+                "they are left out; pandas and others write NaN so"
             )
 
 
