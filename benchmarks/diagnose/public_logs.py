@@ -23,7 +23,7 @@ def read_public_logs(commands: Path | None) -> dict[str, dict[str, Any]] | None:
         Log -> "reading", "verdict", and the warnings of "curve", "ftdoctor" and "trainproof"; a peer that
         cannot read a log is left out of it.
     """
-    from lorascope.diagnose.logs import open_log
+    from lorascope.diagnose.logs.open_log import open_log
     from lorascope.diagnose.stage import diagnose_log
 
     manifest = DATA / "runs" / "MANIFEST.json"

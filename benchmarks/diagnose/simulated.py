@@ -19,7 +19,7 @@ from synthetic import falling, make_evidence
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding
 from lorascope.diagnose.rows.overfitting import overfitting
-from lorascope.diagnose.stage import diagnose
+from lorascope.diagnose.rules import diagnose
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "diagnose.md"

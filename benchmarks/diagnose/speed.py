@@ -10,6 +10,7 @@ by the clock of the training itself. Prints one JSON object; writes nothing else
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -146,7 +147,7 @@ def train_once(run: Path, *, watched: bool) -> dict[str, float]:
     from lorascope.pipeline import judge_run
     from lorascope.run.current import recipe_of
     from lorascope.run.folder import RunFolder
-    from lorascope.run.records import rewrite_lines
+    from lorascope.run.records import LineLog, rewrite_lines
     from lorascope.train import stage
 
     spent = {"judging": 0.0, "logging": 0.0, "evaluating": 0.0}
@@ -162,24 +163,24 @@ def train_once(run: Path, *, watched: bool) -> dict[str, float]:
 
         return call
 
-    def keep(path: Path, record: Any, *, to_disk: bool = True) -> None:
-        if path.name == "steps.jsonl":
+    def keep(log: LineLog, record: Any) -> None:
+        if log.path.name == "steps.jsonl":
             unwritten.append(record)
         else:
-            append_line(path, record, to_disk=to_disk)
+            append(log, record)
 
     def write_and_finish(training: Any, *given: Any) -> Any:
         if unwritten:
             rewrite_lines(training.run.steps, unwritten)
         return finish(training, *given)
 
-    append_line, finish = stage.append_line, stage.finish
+    append, finish = LineLog.append, stage.finish
     folder = RunFolder(run)
     with (
         mock.patch.object(stage, "_judge", timed("judging", stage._judge)),
         mock.patch.object(stage, "_log_step", timed("logging", stage._log_step)),
         mock.patch.object(stage, "evaluate", timed("evaluating", stage.evaluate)),
-        mock.patch.object(stage, "append_line", append_line if watched else keep),
+        contextlib.nullcontext() if watched else mock.patch.object(LineLog, "append", keep),
         mock.patch.object(stage, "finish", write_and_finish),
     ):
         started, before = time.perf_counter(), time.process_time()

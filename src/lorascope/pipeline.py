@@ -209,8 +209,8 @@ def judge_run(run: RunFolder, stop_on: Sequence[str]) -> Judgement:
         run: With at least one evaluation.
         stop_on: Rules that end the training where they find something.
     """
+    from lorascope.diagnose.rules import diagnose
     from lorascope.diagnose.run_evidence import read_evidence
-    from lorascope.diagnose.stage import diagnose
 
     report = diagnose(read_evidence(run))
     found = next((one for one in report["findings"] if one["rule"] in stop_on), None)

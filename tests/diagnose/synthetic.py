@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
-from lorascope.diagnose.logs import TrainPoints
+from lorascope.diagnose.logs.curve import TrainPoints
 from lorascope.diagnose.logs.step_log import step_points
 from lorascope.run.records import EvalRecord, SetScore, StepRecord
 

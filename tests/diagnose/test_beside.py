@@ -10,7 +10,7 @@ import pytest
 
 from lorascope.diagnose.beside import Identity, Side, beside
 from lorascope.diagnose.evidence import Evidence
-from lorascope.diagnose.stage import diagnose
+from lorascope.diagnose.rules import diagnose
 
 sys.path.insert(0, str(Path(__file__).parent))
 from made_logs import made_log

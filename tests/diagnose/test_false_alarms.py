@@ -9,7 +9,7 @@ import pytest
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding
 from lorascope.diagnose.rows.overfitting import overfitting
-from lorascope.diagnose.stage import diagnose
+from lorascope.diagnose.rules import diagnose
 
 Synthetic = Callable[..., Evidence]
 

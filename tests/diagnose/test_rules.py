@@ -15,7 +15,7 @@ from lorascope.diagnose.rows.not_learning import not_learning
 from lorascope.diagnose.rows.plateau import plateau
 from lorascope.diagnose.rows.resolution import hold_out_more, resolution
 from lorascope.diagnose.rows.ship import step_to_ship
-from lorascope.diagnose.stage import diagnose
+from lorascope.diagnose.rules import diagnose
 from lorascope.diagnose.steps.no_effect import no_effect
 from lorascope.diagnose.steps.non_finite import non_finite
 

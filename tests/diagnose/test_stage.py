@@ -14,8 +14,9 @@ import pytest
 
 from lorascope.cli.app import main
 from lorascope.diagnose.evidence import Evidence
+from lorascope.diagnose.rules import diagnose
 from lorascope.diagnose.run_evidence import read_evidence
-from lorascope.diagnose.stage import diagnose, diagnose_run
+from lorascope.diagnose.stage import diagnose_run
 from lorascope.errors import NothingLogged, RunError
 from lorascope.run.commit import write_json
 from lorascope.run.folder import RunFolder

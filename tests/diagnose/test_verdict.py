@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lorascope.diagnose.evidence import Evidence
-from lorascope.diagnose.stage import diagnose
+from lorascope.diagnose.rules import diagnose
 from lorascope.diagnose.verdict import VERDICTS
 
 from .synthetic import altered

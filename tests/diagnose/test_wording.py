@@ -10,7 +10,7 @@ import pytest
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun
 from lorascope.diagnose.rows.low_rate import HARDLY
-from lorascope.diagnose.stage import diagnose
+from lorascope.diagnose.rules import diagnose
 from lorascope.diagnose.steps.gates import need_likelihood, need_points
 from lorascope.diagnose.verdict import (
     VERDICTS,

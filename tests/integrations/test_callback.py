@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lorascope.diagnose.logs import open_log
+from lorascope.diagnose.logs.open_log import open_log
 from lorascope.errors import DataError
 
 pytestmark = pytest.mark.end_to_end

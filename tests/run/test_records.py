@@ -1,6 +1,8 @@
+import contextlib
 import json
 import math
 import os
+import resource
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,10 +11,10 @@ import pytest
 from lorascope.errors import RunError
 from lorascope.run.records import (
     EvalRecord,
+    LineLog,
     SetScore,
     StepRecord,
     append_line,
-    flush_log,
     read_evals,
     read_json,
     read_lines,
@@ -47,20 +49,60 @@ def test_steps_round_trip_through_disk(tmp_path: Path) -> None:
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2]
 
 
-def test_a_line_waits_for_the_disk_unless_somebody_sees_to_that_later(
+def test_a_line_waits_for_the_disk_and_those_of_an_open_log_when_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "steps.jsonl"
     waited: list[int] = []
+    log = LineLog(path)
+    log.to_disk()
+    assert not path.exists()
     append_line(path, STEP)
     monkeypatch.setattr(os, "fsync", waited.append)
-    append_line(path, STEP, to_disk=False)
-    assert waited == [] and read_steps(path) == [STEP, STEP]  # a reader sees it all the same
+    log.append(STEP)
+    log.append(STEP)
+    assert waited == [] and read_steps(path) == [STEP, STEP, STEP]  # a reader sees them all the same
+    log.to_disk()
     append_line(path, STEP)
-    flush_log(path)
     assert len(waited) == 2
-    flush_log(tmp_path / "missing.jsonl")
+    log.close()
+    log.to_disk()
     assert len(waited) == 2
+
+
+def test_a_log_that_is_moved_while_it_is_open_goes_on_under_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    with contextlib.closing(LineLog(path)) as log:
+        log.append(STEP)
+        path.rename(tmp_path / "moved.jsonl")
+        log.append(replace(STEP, step=2))
+        rewrite_lines(path, [STEP])  # another file in its place
+        log.append(replace(STEP, step=3))
+        path.unlink()
+        log.append(replace(STEP, step=4))
+        assert [record.step for record in read_steps(path)] == [4]
+    assert read_steps(tmp_path / "moved.jsonl") == [STEP]
+
+
+def test_an_open_log_of_which_the_disk_took_half_a_line_says_so_and_glues_nothing_to_it(
+    tmp_path: Path,
+) -> None:
+    # A limit on the size of a file stands in for a full disk: it takes the bytes up to it, and no more.
+    path = tmp_path / "steps.jsonl"
+    with contextlib.closing(LineLog(path)) as log:
+        log.append(STEP)
+        size = path.stat().st_size
+        before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 40, most))
+        try:
+            with pytest.raises(RunError, match=r"steps\.jsonl"):
+                log.append(replace(STEP, step=2))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+        assert path.stat().st_size == size + 40
+        log.append(replace(STEP, step=3))
+    broken: list[int] = []
+    assert [record.step for record in read_steps(path, broken)] == [1, 3] and broken == [2]
 
 
 def test_evaluations_round_trip_through_disk(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lorascope.diagnose.logs import open_log
+from lorascope.diagnose.logs.open_log import open_log
 from lorascope.errors import ConfigError
 from lorascope.run.folder import RunFolder
 from lorascope.run.records import read_evals, read_json, read_lines, read_steps

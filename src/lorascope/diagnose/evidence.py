@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lorascope.diagnose.logs import LoggedRun, TrainPoints
-from lorascope.diagnose.logs.curve import NO_POINTS
+from lorascope.diagnose.logs.curve import NO_POINTS, LoggedRun, TrainPoints
 from lorascope.diagnose.series import Series, make_series
 from lorascope.errors import command
 from lorascope.metrics.quantiles import median

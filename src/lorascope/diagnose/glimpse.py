@@ -14,9 +14,9 @@ import numpy as np
 from lorascope.diagnose.curves.logged import logged_curve
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.log_evidence import log_evidence
-from lorascope.diagnose.logs import open_log
+from lorascope.diagnose.logs.open_log import open_log
+from lorascope.diagnose.rules import diagnose
 from lorascope.diagnose.run_evidence import read_evidence
-from lorascope.diagnose.stage import diagnose
 from lorascope.diagnose.stamp import Stamp, stamp_of
 from lorascope.diagnose.steps.local import medians_of_neighbours
 from lorascope.errors import NothingLogged, parts

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lorascope.diagnose.evidence import Evidence, State
-from lorascope.diagnose.logs import LoggedRun
+from lorascope.diagnose.logs.curve import LoggedRun
 from lorascope.diagnose.logs.order import standing
 
 _WHOLE = 0.999

@@ -239,7 +239,7 @@ class LorascopeCallback(TrainerCallback):
                 file.write(json.dumps(line) + "\n")  # NaN stays NaN, as the log's readers take it
 
     def _judge(self) -> None:
-        from lorascope.diagnose.logs import open_log
+        from lorascope.diagnose.logs.open_log import open_log
         from lorascope.diagnose.stage import diagnose_log
 
         if not self._writes or self.path is None:

@@ -5,8 +5,9 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from lorascope.errors import RunError, explain
 from lorascope.run.commit import disk_errors, flush, write_text
@@ -90,40 +91,85 @@ class EvalRecord:
     vocabulary_size: int | None = None
 
 
-def append_line(path: Path, record: Any, *, to_disk: bool = True) -> None:
-    """Append one record as a JSON line; non-finite numbers are a bug here.
+def append_line(path: Path, record: Any) -> None:
+    """Append one record as a JSON line that outlives a power cut.
 
     Args:
         path: Of the log; it may be missing.
         record: A dataclass.
-        to_disk: Wait until the line outlives a power cut. Without, it outlives a kill, every reader sees it,
-            and who needs more calls `flush_log`: the wait takes as long as a small model's step.
+
+    Raises:
+        ValueError: A number in it is not finite, a bug here; nothing was written.
+        RunError: The disk is full, or refuses the line.
     """
-    line = _line(record)
-    with disk_errors(path), path.open("a+b") as file:
-        if file.tell() and not _ends_a_line(file):
-            line = "\n" + line  # a kill tore the last line; the new one must not be glued to it
-        is_new = not file.tell()
-        file.write(line.encode())
-        file.flush()
-        if to_disk:
-            os.fsync(file.fileno())
-        if is_new:
-            flush(path.parent)
+    with contextlib.closing(LineLog(path)) as log:
+        log.append(record)
+        log.to_disk()
 
 
-def flush_log(path: Path) -> None:
-    """Wait until all lines of a log outlive a power cut; one that is missing has none."""
-    if path.is_file():
-        with disk_errors(path):
-            flush(path)
+class LineLog:
+    """A JSON Lines log of one writer, open between its lines: opening it takes longer than a line.
+
+    Its lines outlive a kill, and every reader sees them at once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: FileIO | None = None
+
+    def append(self, record: Any) -> None:
+        """Append one record, a dataclass; the file is made by the first.
+
+        Raises:
+            ValueError: A number in it is not finite, a bug here; nothing was written.
+            RunError: The disk is full, or refuses the line.
+        """
+        line = _line(record).encode()
+        with disk_errors(self.path):
+            file = self._opened()
+            try:
+                while line:  # a nearly full disk takes part of it
+                    line = line[file.write(line) :]
+            except OSError:
+                self.close()  # so that the next line looks whether this one was torn
+                raise
+
+    def to_disk(self) -> None:
+        """Wait until all lines appended outlive a power cut: as long as a small model's step."""
+        if self._file is not None:
+            with disk_errors(self.path):
+                os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file; the next line would open it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _opened(self) -> FileIO:
+        if self._file is not None and _is_at(self._file, self.path):
+            return self._file
+        self.close()  # it was moved, or another was put in its place
+        file = self._file = self.path.open("a+b", buffering=0)
+        if not file.tell():
+            flush(self.path.parent)
+        elif not _ends_a_line(file):
+            file.write(b"\n")  # a kill tore the last line; the new one must not be glued to it
+        return file
+
+
+def _is_at(file: FileIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _line(record: Any) -> str:
     return json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _ends_a_line(file: BinaryIO) -> bool:
+def _ends_a_line(file: FileIO) -> bool:
     file.seek(-1, os.SEEK_END)
     return file.read(1) == b"\n"
 

@@ -11,7 +11,6 @@ from lorascope.run.folder import RunFolder
 from lorascope.run.progress import Observer
 from lorascope.run.provenance import Overwrite
 from lorascope.run.records import (
-    flush_log,
     passed_over,
     read_evals,
     read_lines,
@@ -112,7 +111,7 @@ def _write(training: Training) -> None:
         row_tokens=training.trainee.row_tokens,
         recompute=bool(training.trainee.recompute),
     )
-    flush_log(training.run.steps)  # whoever goes on from this checkpoint needs every line before it
+    training.step_log.to_disk()  # whoever goes on from this checkpoint needs every line before it
     keep = training.recipe.train.keep_checkpoints
     save_checkpoint(training.run.checkpoints, state, training.tensors, training.trainee.optimizer, keep=keep)
     training.saved = training.done

@@ -139,6 +139,7 @@ def train_splits(
             record_failure(training, error)
             raise
         finally:
+            training.step_log.close()
             if training.trackers is not None:
                 training.trackers.close()
         request.release(training.done)
@@ -277,7 +278,7 @@ def _log_step(training: Training, result: StepResult, rate: float, num_examples:
         why=result.why,
     )
     if training.ranks.writes:
-        append_line(training.run.steps, record, to_disk=False)  # the commit of a checkpoint sees to it
+        training.step_log.append(record)  # the commit of a checkpoint puts it on disk
         training.observer.step(record)
         if training.trackers is not None:
             training.trackers.step(record)

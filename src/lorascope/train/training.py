@@ -18,7 +18,7 @@ from lorascope.run.dataset import Example
 from lorascope.run.folder import RunFolder
 from lorascope.run.progress import Judge, Observer
 from lorascope.run.provenance import StageInputs
-from lorascope.run.records import EvalRecord
+from lorascope.run.records import EvalRecord, LineLog
 from lorascope.run.sections import Recipe, TrainSection
 from lorascope.run.texts import read_sources
 from lorascope.train.eval_plan import EvalSets, comparable_loss, draw_eval_sets, plan_evaluations
@@ -45,6 +45,7 @@ class Training:
         plan: Which examples each step sees.
         precision: Of the forward pass.
         identity: All that decides the result; a resumed training must have the same.
+        step_log: train/steps.jsonl; written by the process that writes.
         observer: Told about progress.
         engine: How examples run through the model, in words.
         memory: What was planned for it.
@@ -68,6 +69,7 @@ class Training:
     plan: StepPlan
     precision: Precision
     identity: dict[str, Any]
+    step_log: LineLog
     observer: Observer
     engine: str
     memory: MemoryPlan
@@ -179,6 +181,7 @@ def build_training(
         plan=plan,
         precision=precision,
         identity=identity,
+        step_log=LineLog(run.steps),
         observer=observer,
         engine=engine,
         memory=memory,

@@ -6,7 +6,7 @@ import pytest
 from lorascope.diagnose.answers.forgetting import forgetting
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun
-from lorascope.diagnose.stage import diagnose
+from lorascope.diagnose.rules import diagnose
 
 
 def measured(rise: float, *, half: float = 0.002, base: float = 3.2, **changes: Any) -> dict[str, Any]:

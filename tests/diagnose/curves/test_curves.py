@@ -11,7 +11,7 @@ from lorascope.diagnose.beside import Side, beside
 from lorascope.diagnose.curves.logged import successive_noise
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.logs.curve import Facts
-from lorascope.diagnose.stage import diagnose
+from lorascope.diagnose.rules import diagnose
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from made_logs import made_log

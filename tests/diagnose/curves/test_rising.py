@@ -10,7 +10,7 @@ import pytest
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.log_evidence import log_evidence
 from lorascope.diagnose.logs.points import logged_run
-from lorascope.diagnose.stage import diagnose
+from lorascope.diagnose.rules import diagnose
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from made_logs import made_log

@@ -8,7 +8,7 @@ import pytest
 
 from lorascope.diagnose.curves.setback import logged_setback
 from lorascope.diagnose.finding import Finding, NotRun
-from lorascope.diagnose.stage import diagnose
+from lorascope.diagnose.rules import diagnose
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from made_logs import made_log

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lorascope.diagnose.log_evidence import log_evidence
-from lorascope.diagnose.logs import open_log
+from lorascope.diagnose.logs.open_log import open_log
 from lorascope.errors import NothingLogged
 
 

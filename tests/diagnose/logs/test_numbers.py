@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lorascope.diagnose.logs import LoggedRun, open_log
+from lorascope.diagnose.logs.curve import LoggedRun
 from lorascope.diagnose.logs.numbers import has_decimal_commas, rounded_zeros, with_points
+from lorascope.diagnose.logs.open_log import open_log
 from lorascope.diagnose.stage import diagnose_log
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lorascope.diagnose.logs import content, open_log
+from lorascope.diagnose.logs import content
+from lorascope.diagnose.logs.open_log import open_log
 from lorascope.errors import NothingLogged, RunError, parts
 
 LINE = '{"step": 1, "loss": 2.5}\n'

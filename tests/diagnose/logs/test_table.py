@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lorascope.diagnose.logs import open_log
+from lorascope.diagnose.logs.open_log import open_log
 from lorascope.errors import ConfigError, RunError
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lorascope.diagnose.logs import event_file, open_log
+from lorascope.diagnose.logs import event_file
+from lorascope.diagnose.logs.open_log import open_log
 from lorascope.errors import RunError
 
 FILE = Path(__file__).parent / "written" / "events.out.tfevents.1795316154.writer"

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lorascope.diagnose.logs import LoggedRun, open_log
+from lorascope.diagnose.logs.curve import LoggedRun
+from lorascope.diagnose.logs.open_log import open_log
 from lorascope.errors import RunError
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lorascope.diagnose.logs import open_log
+from lorascope.diagnose.logs.open_log import open_log
 
 NEW = """{"current_steps": 5, "total_steps": 15, "loss": 2.5, "lr": 0.0001, "epoch": 0.5, "percentage": 33.33}
 {"current_steps": 10, "total_steps": 15, "loss": 2.0, "lr": 5e-05, "epoch": 1.0, "percentage": 66.67}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lorascope.cli.app import main
-from lorascope.diagnose.logs import open_log
+from lorascope.diagnose.logs.open_log import open_log
 from lorascope.diagnose.logs.wandb_file import history_of
 
 FILE_HEADER = b":W&B\xe1\xbe\x00"

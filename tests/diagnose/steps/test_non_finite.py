@@ -7,7 +7,7 @@ import numpy as np
 from lorascope.diagnose.finding import Finding, NotRun
 from lorascope.diagnose.log_evidence import log_evidence
 from lorascope.diagnose.logs.points import logged_run
-from lorascope.diagnose.stage import diagnose
+from lorascope.diagnose.rules import diagnose
 from lorascope.diagnose.steps.no_effect import no_effect
 from lorascope.diagnose.steps.non_finite import non_finite
 

@@ -3,8 +3,3 @@
 `open_log` tells what a path holds by what it contains; each format has its own file, and all of them hand
 their lines, as mappings from a name to a value, to `points`.
 """
-
-from lorascope.diagnose.logs.curve import EvalPoints, LoggedRun, TrainPoints
-from lorascope.diagnose.logs.open_log import open_log
-
-__all__ = ["EvalPoints", "LoggedRun", "TrainPoints", "open_log"]

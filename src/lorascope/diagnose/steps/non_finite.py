@@ -6,7 +6,7 @@ import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import SEVERITIES, Finding, Outcome, Severity
-from lorascope.diagnose.logs import TrainPoints
+from lorascope.diagnose.logs.curve import TrainPoints
 from lorascope.diagnose.steps.gates import need_likelihood
 from lorascope.diagnose.steps.zeros import Zeros, zeros_of
 
