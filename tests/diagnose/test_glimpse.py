@@ -28,6 +28,12 @@ EVENTS = Path(__file__).parent / "logs" / "written" / "events.out.tfevents.17953
 FALL = [0.0, -0.2, -0.3, -0.35, -0.37, -0.38, -0.385]
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for no resume."""
+    monkeypatch.setattr(sys.modules[Pace.__module__], "_RESUME_S", 0.0)
+
+
 def run_at(folder: Path, evidence: Evidence, step: int) -> RunFolder:
     """A run of 60 steps as it lies on disk after some of them."""
     run = RunFolder(folder)
@@ -66,6 +72,24 @@ def test_a_slower_machine_is_told_against_its_usual_speed(tmp_path: Path) -> Non
     seen = glimpse(run.path)
     assert seen.target_tokens_per_s == pytest.approx(500) and seen.usual_tokens_per_s == pytest.approx(1000)
     assert any("50% of its usual" in line for line in screen_lines(seen, 120, 40, colour=False))
+
+
+def test_the_first_steps_are_no_usual_speed(tmp_path: Path) -> None:
+    # The newest 20 steps are measured against those before, of which 10 have to be there.
+    for step, usual in ((25, None), (29, None), (30, 1000.0)):
+        seen = glimpse(run_at(tmp_path / str(step), make_evidence(FALL, FALL), step).path)
+        assert seen.target_tokens_per_s == pytest.approx(1000)
+        assert seen.usual_tokens_per_s == (usual if usual is None else pytest.approx(usual))
+
+
+def test_the_headline_is_broken_between_figures_and_not_within_one(tmp_path: Path) -> None:
+    seen = glimpse(run_at(tmp_path / "run", make_evidence(FALL, FALL), 40).path)
+    headline = screen_lines(seen, 300, 40, colour=False)[0]
+    for width in (100, 80, 60, 50):
+        lines = screen_lines(seen, width, 40, colour=False)
+        broken = lines[: next(at for at, line in enumerate(lines) if line.endswith(" left")) + 1]
+        assert " ".join(line.strip() for line in broken) == headline
+        assert all(line.endswith(",") for line in broken[:-1]) and max(map(len, broken)) <= width
 
 
 def test_a_line_that_is_being_written_is_left_for_the_next_look(tmp_path: Path) -> None:
@@ -141,6 +165,8 @@ def test_the_losses_beside_a_logs_evaluations_are_called_training(
         main(["watch", str(tmp_path / "log.jsonl"), "--once"])
     shown = capsys.readouterr().out
     assert "step 5: training 2.000" in shown and "train probe" not in shown
+    screen = screen_lines(glimpse(tmp_path / "log.jsonl"), 100, 40, colour=False)
+    assert "loss by step: t training steps, v validation" in screen
 
 
 def test_in_a_file_what_is_waited_for_is_said_once(
@@ -161,7 +187,7 @@ def test_a_wrong_path_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_training_that_was_interrupted_is_not_waited_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], impatient: None
 ) -> None:
     run = run_at(tmp_path / "run", make_evidence(FALL, FALL), 40)
     with only_writer(run):
@@ -172,13 +198,13 @@ def test_a_training_that_was_interrupted_is_not_waited_for(
     for words in ([], ["--once"]):
         with pytest.raises(SystemExit) as stopped:
             main(["watch", str(run.path), *words])
-        last = capsys.readouterr().out.splitlines()[-1]
-        assert not stopped.value.code
-        assert f"interrupted after step 40 of 60; go on with: lorascope train {run.path} --resume" in last
+        last, advice = capsys.readouterr().out.splitlines()[-2:]
+        assert not stopped.value.code and advice == f"next: lorascope train {run.path} --resume"
+        assert "step 40 of 60" in last and last.endswith(", interrupted")
 
 
 def test_a_training_that_ended_before_its_first_step_is_not_waited_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:
     run = RunFolder(tmp_path / "run")
     write_json(run.config, {})
@@ -221,6 +247,97 @@ def test_a_training_that_dies_before_its_first_step_while_it_is_watched_ends_the
     ]
 
 
+def left_by(ending: str, folder: Path) -> RunFolder:
+    """A run that a process held, and left without finishing it."""
+    run = run_at(folder, make_evidence(FALL, FALL), 0 if ending == "not begun" else 40)
+    if ending == "not begun":
+        for log in (run.steps, run.evals):
+            log.unlink()
+    if ending == "failed":
+        write_json(
+            run.train_failure, {"step": 41, "last_good_step": 40, "message": "not finite", "example_ids": []}
+        )
+    with only_writer(run):
+        pass
+    return run
+
+
+@pytest.mark.parametrize("ending", ["interrupted", "failed", "not begun"])
+def test_a_resume_that_is_starting_when_the_watch_begins_is_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    run = left_by(ending, tmp_path / "run")
+    held, looks = only_writer(run), iter(range(100))
+
+    def goes_on(seconds: float) -> None:
+        look = next(looks)
+        if look == 3:  # its libraries are loaded
+            held.__enter__()
+        if look == 6:
+            run.train_failure.unlink(missing_ok=True)
+            run_at(run.path, make_evidence(FALL, FALL), 60)
+            write_json(run.train_summary, {"schema": 1, "steps": 60, "best_step": 60})
+            held.__exit__(None, None, None)
+
+    monkeypatch.setattr("time.sleep", goes_on)
+    with pytest.raises(SystemExit) as stopped:
+        main(["watch", str(run.path)])
+    shown = capsys.readouterr().out.splitlines()
+    assert not stopped.value.code and next(looks) == 7
+    assert shown.count(f"{run.path}: nobody trains it; waiting 60 s for a resume") == 1
+    assert ", finished" in shown[-2] and not any("interrupted" in line for line in shown)
+
+
+@pytest.mark.parametrize("ending", ["interrupted", "failed", "not begun"])
+def test_a_resume_that_does_not_come_is_waited_for_a_minute(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    run, clock = left_by(ending, tmp_path / "run"), [0.0]
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    with pytest.raises(SystemExit) as stopped:
+        main(["watch", str(run.path), "--every", "1000"])
+    shown = capsys.readouterr().out.splitlines()
+    assert not stopped.value.code and 60 <= clock[0] <= 61
+    assert sum("nobody trains it; waiting 60 s for a resume" in line for line in shown) == 1
+    assert sum("lorascope" in line for line in shown) == 1  # what to do next
+
+
+def test_a_single_look_waits_for_no_resume(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = left_by("interrupted", tmp_path / "run")
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waited"))
+    with pytest.raises(SystemExit):
+        main(["watch", str(run.path), "--once"])
+    shown = capsys.readouterr().out
+    assert "nobody trains it" not in shown and ", interrupted\n" in shown
+
+
+def test_a_training_whose_end_was_watched_is_not_waited_for_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_at(tmp_path / "run", make_evidence(FALL, FALL), 40)
+    held = only_writer(run)
+    held.__enter__()
+    monkeypatch.setattr("time.sleep", lambda seconds: held.__exit__(None, None, None))
+    with pytest.raises(SystemExit):
+        main(["watch", str(run.path)])
+    shown = capsys.readouterr().out
+    assert "nobody trains it" not in shown and ", interrupted\n" in shown
+
+
+def test_the_screen_counts_down_while_a_resume_is_waited_for(tmp_path: Path) -> None:
+    seen = glimpse(left_by("interrupted", tmp_path / "run").path)
+    lines = screen_lines(seen, 200, 40, colour=False, waits_s=12.3)
+    assert lines[0].endswith("interrupted")
+    assert lines[1] == "nobody trains it; waiting 13 s for a resume"
+
+
 def test_a_failure_that_a_resumed_training_has_not_come_past_yet_does_not_end_the_watch(
     tmp_path: Path,
 ) -> None:
@@ -238,6 +355,13 @@ NOTHING_YET = {
     "blank lines": ("train.log", "\n\n", "the file is empty"),
     "a header": ("log.csv", "step,loss,eval_loss\n", "the table has a header and no rows yet"),
     "a header of tabs": ("log.tsv", "step\ttrain/loss\n", "the table has a header and no rows yet"),
+    "a line of JSON that is being written": (
+        "log.jsonl",
+        '{"loss": 2.3, "step": 1',
+        "its first line is not finished",
+    ),
+    "a number of it that is being written": ("log.jsonl", '{"loss": 2.', "its first line is not finished"),
+    "a brace": ("log.jsonl", "{", "its first line is not finished"),
     "LLaMA-Factory without a line": ("trainer_log.jsonl", "", "the file is empty"),
     "a state without history": (
         "trainer_state.json",

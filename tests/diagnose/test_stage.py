@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from lorascope.cli.app import main
+from lorascope.diagnose import run_evidence
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.rules import diagnose
 from lorascope.diagnose.run_evidence import read_evidence
@@ -288,3 +289,26 @@ def test_lines_that_are_missing_are_told_though_no_line_is_damaged(
     assert read_evidence(run).problems == (
         "train/steps.jsonl lacks 2 of the lines of 79 steps, the first is that of step 12",
     )
+
+
+def test_a_training_that_ends_while_its_logs_are_read_lacks_nothing(
+    synthetic: Synthetic,
+    falling_curve: Callable[..., list[float]],
+    written: Written,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evidence = synthetic(falling_curve(9), falling_curve(9))  # 80 steps, evaluated every ten
+    run = written(evidence, finished=False)
+    rewrite_lines(run.steps, records_of(evidence.steps)[:79])
+    rewrite_lines(run.evals, list(evidence.evals[:-1]))
+    read_steps = run_evidence.read_step_log
+
+    def reads(path: Path, broken: list[int]) -> Any:
+        steps = read_steps(path, broken)
+        rewrite_lines(run.steps, records_of(evidence.steps))
+        write_json(run.train_summary, {"schema": 1, "steps": 80, "best_step": None})
+        return steps
+
+    monkeypatch.setattr(run_evidence, "read_step_log", reads)
+    found = read_evidence(run)
+    assert (found.state, found.last_step, found.problems) == ("unfinished", 79, ())

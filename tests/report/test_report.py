@@ -9,6 +9,7 @@ import html5lib
 import pytest
 
 from lorascope.check.stage import check_run
+from lorascope.diagnose.run_evidence import read_evidence
 from lorascope.pipeline import report_current
 from lorascope.prepare.stage import prepare_run
 from lorascope.report.facts import gather_facts
@@ -99,6 +100,21 @@ def test_lines_of_its_logs_that_cannot_be_read_are_to_be_kept_in_mind(
     text = _text(_page(run))
     for name in ("evals", "steps"):
         assert f"train/{name}.jsonl is damaged: line 2 cannot be read and was passed over" in text
+
+
+def test_steps_and_the_evaluation_that_its_logs_lack_are_told_in_the_words_of_diagnose(
+    finished_run: Any, tmp_path: Path
+) -> None:
+    run = _copy(finished_run, tmp_path)  # 12 steps, the last one evaluated
+    lines = run.steps.read_text().splitlines(keepends=True)
+    run.steps.write_text("".join([*lines[:3], *lines[5:]]))
+    run.evals.write_text("".join(run.evals.read_text().splitlines(keepends=True)[:-1]))
+    told = (
+        "train/steps.jsonl lacks 2 of the lines of 12 steps, the first is that of step 4",
+        "train/evals.jsonl lacks the last evaluation, that after step 12",
+    )
+    assert f"To keep in mind: {'; '.join(told)}; " in _text(_page(run))
+    assert read_evidence(run).problems == told
 
 
 def test_a_training_that_goes_on_is_not_called_stopped(finished_run: Any, tmp_path: Path) -> None:

@@ -169,8 +169,8 @@ def test_a_log_that_lost_lines_is_told(ready_run: Any, train: Any, make_recorder
     run.steps.write_text("".join([lines[0], lines[1][:9] + "\n", *lines[2:], '{"step": 6, "ep']))
     recorder = make_recorder()
     train(run, resume=True, observer=recorder)
-    assert [note for note in recorder.notes if "steps are missing" in note] == [
-        f"note: {run.steps} was damaged: 1 of its steps are missing"
+    assert [note for note in recorder.notes if "steps.jsonl" in note] == [
+        "note: train/steps.jsonl lacks 1 of the lines of 4 steps, the first is that of step 2"
     ]
     assert [record.step for record in read_steps(run.steps)] == [1, *range(3, 13)]
 

@@ -24,12 +24,15 @@ _SHARE = 0.01 * (os.cpu_count() or 1)  # of one core: looking costs at most 1 % 
 _LEAST_S = 0.1
 _LOOKS_KEPT = 5
 _LONG_SILENCE_S = 300.0
+_RESUME_S = 60.0  # a resume loads its libraries before it takes the lock: some 10 s, longer from a cold disk
+_RESUME_LOOK_S = 1.0  # asking for the lock reads nothing
 _LONGEST_WAIT_S = ((1 << 20, 4.0), (10 << 20, 10.0))
 """Bytes of a log, and the longest wait below them: a slow look must not hide a short training."""
 _WITHOUT_STEP = ("waiting", "not_begun")  # states in which there is nothing to judge
 _ROWS_SHOWN = 6
 _LONGEST_NAME = 30
 _CURVE_ROWS = 12
+_INDENT, _NO_BREAK = "  ", "\xa0"
 
 
 def watch(
@@ -47,6 +50,7 @@ def watch(
 
     On a terminal one screen that follows its size; in a file or a pipe one line for each evaluation. Ends
     with the training, also with one that was interrupted, or with Ctrl-C, which leaves the training alone.
+    A run that nobody trains when it begins to look is given 60 seconds, because a resume may be starting.
     Looks less often where a log takes long to read, so that it costs at most 1 % of the machine, but every
     5 seconds while a log is small; where nothing was written, nothing is read.
     """
@@ -58,16 +62,19 @@ def watch(
     seen, pace = glimpse(path, columns), Pace(every)  # a wrong path is told at once, and not waited for
     if seen.state != "waiting":
         pace.note(0.0, 0.0)
+    patience = Patience(0.0 if once else _RESUME_S)
     if sys.stdout.isatty() and not once:
-        _follow(path, columns, pace, seen)
+        _follow(path, columns, pace, seen, patience)
         return
     before, told_of = None, None
     while True:
         _plain(seen, before)
+        if before is None and (told := _waits(patience.left_s(seen))):
+            typer.echo(f"{seen.name}: {told}")
         if not once and told_of != seen.stamp and _silent_s(seen) > _LONG_SILENCE_S:
             told_of = seen.stamp  # once in a silence
             typer.echo(_headline(seen))
-        if once or is_over(seen):
+        if once or (is_over(seen) and not patience.left_s(seen)):
             for line in _ending(seen):
                 typer.echo(line)
             return
@@ -115,11 +122,30 @@ class Pace:
         return max(0.0, self.every - self.took, min(usual / _SHARE, longest))
 
 
+class Patience:
+    """How long somebody who begins to watch a run that nobody trains waits for a resume: it may be starting.
+
+    A training that was seen to go on is not waited for again.
+    """
+
+    def __init__(self, wait_s: float) -> None:
+        self.until = time.monotonic() + wait_s
+
+    def left_s(self, seen: "Glimpse") -> float:
+        """Seconds that are left to wait; 0 where there is nothing to wait for."""
+        from lorascope.diagnose.glimpse import may_be_resumed
+
+        if not may_be_resumed(seen):
+            self.until = -math.inf
+        return max(0.0, self.until - time.monotonic())
+
+
 def look_again(path: Path, columns: dict[str, str], pace: Pace, before: "Glimpse") -> "Glimpse":
     """Wait, then look; a log caught in the middle of a write stays as it was seen before."""
-    from lorascope.diagnose.glimpse import glimpse
+    from lorascope.diagnose.glimpse import glimpse, is_over
 
-    time.sleep(pace.wait_s(before.stamp.num_bytes))
+    wait_s = pace.wait_s(before.stamp.num_bytes)
+    time.sleep(min(wait_s, _RESUME_LOOK_S) if is_over(before) else wait_s)
     started, worked = time.monotonic(), time.process_time()
     try:
         seen = glimpse(path, columns, before)
@@ -132,35 +158,40 @@ def look_again(path: Path, columns: dict[str, str], pace: Pace, before: "Glimpse
     return seen
 
 
-def _follow(path: Path, columns: dict[str, str], pace: Pace, seen: "Glimpse") -> None:
+def _follow(path: Path, columns: dict[str, str], pace: Pace, seen: "Glimpse", patience: Patience) -> None:
     from rich.console import Console
     from rich.live import Live
 
     from lorascope.diagnose.glimpse import is_over
 
-    screen = _Screen(seen)
+    screen = _Screen(seen, patience)
     with Live(screen, console=Console(), refresh_per_second=4, screen=True) as live:
-        while not is_over(screen.seen):
+        while not is_over(screen.seen) or patience.left_s(screen.seen):
             screen.seen = look_again(path, columns, pace, screen.seen)
             live.refresh()
-    for line in [*screen_lines(screen.seen, *shutil.get_terminal_size(), colour=True), *_ending(screen.seen)]:
+    for line in [*screen_lines(screen.seen, *shutil.get_terminal_size(), colour=True), _next(screen.seen)]:
         typer.echo(line)
 
 
 class _Screen:
     """What rich draws, anew at each refresh, so that it follows the terminal's size."""
 
-    def __init__(self, seen: "Glimpse") -> None:
-        self.seen = seen
+    def __init__(self, seen: "Glimpse", patience: Patience) -> None:
+        self.seen, self.patience = seen, patience
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         from rich.text import Text
 
-        for line in screen_lines(self.seen, options.max_width, options.size.height, colour=True):
+        left_s = self.patience.left_s(self.seen)
+        for line in screen_lines(
+            self.seen, options.max_width, options.size.height, colour=True, waits_s=left_s
+        ):
             yield Text.from_ansi(line, no_wrap=True, overflow="crop")
 
 
-def screen_lines(seen: "Glimpse", width: int, height: int, *, colour: bool) -> list[str]:
+def screen_lines(
+    seen: "Glimpse", width: int, height: int, *, colour: bool, waits_s: float = 0.0
+) -> list[str]:
     """The whole screen as lines.
 
     Args:
@@ -168,10 +199,11 @@ def screen_lines(seen: "Glimpse", width: int, height: int, *, colour: bool) -> l
         width: Columns of the terminal.
         height: Its lines; the drawing takes what the rest leaves.
         colour: Whether to colour the curves.
+        waits_s: Seconds that a resume is still waited for.
     """
     from lorascope.cli.curves import curve_lines
 
-    lines = _wrapped(_headline(seen), width)
+    lines = _wrapped_headline(seen, width) + _wrapped(_waits(waits_s), width)
     if seen.state not in _WITHOUT_STEP:
         lines += _wrapped(_verdict(seen), width)
     lines += [line for one in seen.problems for line in _wrapped(f"note: {one}", width)]
@@ -179,7 +211,8 @@ def screen_lines(seen: "Glimpse", width: int, height: int, *, colour: bool) -> l
     room = height - len(lines) - len(table) - 7
     curves = [
         ("t", seen.train.tolist()),
-        ("p", [(one.step, one.probe) for one in seen.moments if one.probe is not None]),
+        # Of a log these are training points that "t" draws already.
+        ("p", [(one.step, one.probe) for one in seen.moments if one.probe is not None and seen.of_run]),
         ("v", [(one.step, one.validation) for one in seen.moments if one.validation is not None]),
     ]
     drawn = [(letter, points) for letter, points in curves if len(points) > 1]
@@ -214,7 +247,17 @@ def _silent_s(seen: "Glimpse") -> float:
 def _wrapped(text: str, width: int) -> list[str]:
     import textwrap
 
-    return textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.wrap(text, width, subsequent_indent=_INDENT, break_on_hyphens=False)
+
+
+def _wrapped_headline(seen: "Glimpse", width: int) -> list[str]:
+    """The headline, broken between its figures and not within one, such as "23 s left"."""
+    text = _headline(seen)
+    figures = text.split(", ")
+    if max(map(len, figures)) + len(_INDENT) >= width:  # "," stays with its figure
+        return _wrapped(text, width)
+    whole = ", ".join(figure.replace(" ", _NO_BREAK) for figure in figures)
+    return [line.replace(_NO_BREAK, " ") for line in _wrapped(whole, width)]
 
 
 def _of_all(seen: "Glimpse") -> str:
@@ -247,6 +290,10 @@ def _headline(seen: "Glimpse") -> str:
     if silent > _LONG_SILENCE_S:
         parts.append(f"last written to {duration(silent)} ago")
     return ", ".join(parts)
+
+
+def _waits(left_s: float) -> str:
+    return f"nobody trains it; waiting {math.ceil(left_s)} s for a resume" if left_s else ""
 
 
 def _verdict(seen: "Glimpse") -> str:
@@ -297,11 +344,13 @@ def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
 
 
 def _ending(seen: "Glimpse") -> list[str]:
-    if seen.state == "waiting":  # which was said when it began
+    """What to say last; without a step that is the headline, which was said when it became so."""
+    if seen.state == "waiting":
         return []
-    again = command("train", seen.name, "--resume")
-    if seen.state == "not_begun":
-        return [f"next: {again}"]
-    if seen.state == "interrupted":
-        return [f"{seen.name}: interrupted after step {seen.step:,}{_of_all(seen)}; go on with: {again}"]
-    return [_headline(seen), f"next: {command('diagnose', seen.name)}"]
+    return [_next(seen)] if seen.state in _WITHOUT_STEP else [_headline(seen), _next(seen)]
+
+
+def _next(seen: "Glimpse") -> str:
+    """The command that comes next, on a line of its own: it must not be broken where it is copied from."""
+    stopped = seen.state in ("interrupted", "not_begun")
+    return f"next: {command('train', seen.name, '--resume') if stopped else command('diagnose', seen.name)}"

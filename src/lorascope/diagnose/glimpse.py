@@ -23,7 +23,7 @@ from lorascope.errors import NothingLogged, parts
 from lorascope.metrics.quantiles import median
 from lorascope.run.folder import RunFolder, is_run
 
-_LATELY = 20
+_LATELY, _FEW = 20, 10  # steps
 _MOST_POINTS = 300  # of the training curve: single steps would fill the drawing
 
 
@@ -61,7 +61,7 @@ class Glimpse:
         reason: Its sentence; of a log that is waited for, what is in it instead of a step.
         health: Score, None where unknown.
         target_tokens_per_s: Over the newest steps; None where they tell no target tokens or no seconds.
-        usual_tokens_per_s: Median over all steps before.
+        usual_tokens_per_s: Median over all steps before; None where these are few: the first are slow.
         seconds_left: Of training, evaluations included at their share so far; None where nobody trains.
         of_run: Whether it is a run of ours, whose train probe is scored as validation is.
         of_tokens: Whether its losses are those of tokens, so that their perplexity means something.
@@ -216,13 +216,14 @@ def _speed(
     if not known:
         return {}
     speeds = np.array(known, dtype=np.float64)  # target tokens and seconds, [steps, 2]
-    recent, before = speeds[-_LATELY:], speeds[:-_LATELY] if len(speeds) > _LATELY else speeds
+    recent, before = speeds[-_LATELY:], speeds[:-_LATELY]
+    usual = float(median(before[:, 0] / np.maximum(before[:, 1], 1e-9))) if len(before) >= _FEW else None
     left = None
     if num_steps is not None and evidence.state == "unfinished":
         left = (num_steps - evidence.last_step) * (float(median(speeds[:, 1])) + evaluating_s)
     return {
         "target_tokens_per_s": float(recent[:, 0].sum() / max(recent[:, 1].sum(), 1e-9)) or None,
-        "usual_tokens_per_s": float(median(before[:, 0] / np.maximum(before[:, 1], 1e-9))) or None,
+        "usual_tokens_per_s": usual or None,
         "seconds_left": left,
     }
 
@@ -258,3 +259,8 @@ def _planned(evidence: Evidence) -> int | None:
 def is_over(seen: Glimpse) -> bool:
     """Whether nothing more will come."""
     return seen.state in ("finished", "failed", "interrupted", "not_begun")
+
+
+def may_be_resumed(seen: Glimpse) -> bool:
+    """Whether nobody trains a run that is not finished, so that a resume may be starting beside the look."""
+    return seen.stamp.goes_on is False and seen.state in ("failed", "interrupted", "not_begun")

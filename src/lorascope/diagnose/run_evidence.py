@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from lorascope.diagnose.beside import Identity
 from lorascope.diagnose.evidence import Evidence, Json, State
 from lorascope.diagnose.logs.curve import TrainPoints
@@ -13,6 +11,7 @@ from lorascope.diagnose.run_texts import leaked_rows, read_answers
 from lorascope.diagnose.series import make_series
 from lorascope.errors import NothingLogged, RunError, command, explain
 from lorascope.run.folder import RunFolder, require
+from lorascope.run.gaps import lacking_lines
 from lorascope.run.lineage import adapter_hash, trained_dataset
 from lorascope.run.lock import is_being_written
 from lorascope.run.provenance import stage_record
@@ -32,6 +31,7 @@ def read_evidence(run: RunFolder) -> Evidence:
     """
     require(run.stage("train"), stage="train", run=run)
     goes_on = is_being_written(run)  # asked first: what a training leaves, it has left before it lets go
+    summary = _maybe(run.train_summary)  # then this: it is the last file that a training writes
     broken: dict[Path, list[int]] = {run.steps: [], run.evals: []}
     steps = read_step_log(run.steps, broken[run.steps])
     evals = tuple({one.step: one for one in read_evals(run.evals, broken[run.evals])}.values())
@@ -42,8 +42,8 @@ def read_evidence(run: RunFolder) -> Evidence:
         failure = None
     if not len(steps) and not evals and failure is None:
         raise _nothing_yet(run, problems, goes_on)
-    summary, scored = _maybe(run.train_summary), _scored_ids(run)
-    problems += _missing_lines(steps, evals, summary)
+    scored = _scored_ids(run)
+    problems += lacking_lines(run, steps.step.tolist(), [one.step for one in evals], summary)
     state: State = "failed" if failure is not None else "finished" if summary is not None else "unfinished"
     return Evidence(
         run=str(run.path),
@@ -67,27 +67,6 @@ def read_evidence(run: RunFolder) -> Evidence:
         problems=tuple(problems),
         goes_on=goes_on,
     )
-
-
-def _missing_lines(steps: TrainPoints, evals: tuple[EvalRecord, ...], summary: Json | None) -> list[str]:
-    """What the logs of a run should hold and do not: every step, and at its end an evaluation.
-
-    A line that was damaged before a training was resumed is gone behind it, and a cut last one looks like
-    one that is being written.
-    """
-    told = []
-    last = int(summary["steps"]) if summary else int(steps.step[-1]) if len(steps) else 0
-    missing = last - len(steps)
-    if missing > 0:
-        elsewhere = np.flatnonzero(steps.step != np.arange(1, len(steps) + 1))
-        first = (int(elsewhere[0]) if len(elsewhere) else len(steps)) + 1
-        told.append(
-            f"train/steps.jsonl lacks {missing:,} of the lines of {last:,} steps, the first is that of step "
-            f"{first:,}"
-        )
-    if summary and (not evals or evals[-1].step != last):
-        told.append(f"train/evals.jsonl lacks the last evaluation, that after step {last:,}")
-    return told
 
 
 def _nothing_yet(run: RunFolder, problems: Sequence[str], goes_on: bool | None) -> RunError:

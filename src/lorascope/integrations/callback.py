@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from lorascope.diagnose.logs.callback_log import FILE
+from lorascope.diagnose.logs.callback_log import FILE, plan_line
 from lorascope.errors import DataError, NothingLogged, explain
 from lorascope.integrations.batches import generators_kept, rows_of_batch
 from lorascope.integrations.listening import Listener, calling_trainer
@@ -231,7 +231,7 @@ class LorascopeCallback(TrainerCallback):
     def _plan(self, max_steps: int, epochs: float | None) -> None:
         """Write how long the training is to be; of several such lines the last one counts."""
         known = epochs if epochs is not None and epochs < _ENDLESS else None
-        self._write({"max_steps": max_steps, "num_train_epochs": known})
+        self._write(plan_line(max_steps, known))
 
     def _write(self, line: Mapping[str, Any]) -> None:
         if self._writes and self.path is not None:

@@ -23,8 +23,10 @@ function attach(plot, series, stops, xLabel) {
   }
 
   function show(index) {
-    current = Math.max(0, Math.min(stops.length - 1, index));
-    const x = stops[current], [xLow, xHigh] = ends("x"), [yLow, yHigh] = ends("y");
+    const [xLow, xHigh] = ends("x"), [yLow, yHigh] = ends("y");
+    const first = stops.filter((stop) => stop < xLow).length, last = stops.filter((stop) => stop <= xHigh).length - 1;
+    current = Math.max(0, first, Math.min(last, index)); // of those in the part that is shown
+    const x = stops[current];
     const left = (x - xLow) / (xHigh - xLow);
     box.replaceChildren();
     add(box, "b", "").textContent = xLabel + " " + number(x);
@@ -69,7 +71,7 @@ function attach(plot, series, stops, xLabel) {
     if (event.key === "Escape") hide();
     if (!(event.key in moves)) return;
     event.preventDefault();
-    show(current < 0 ? 0 : Math.max(0, Math.min(stops.length - 1, current + moves[event.key])));
+    show(current + moves[event.key]);
   });
 }
 

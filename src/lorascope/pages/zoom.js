@@ -11,6 +11,10 @@ function attachZoom(plot, series) {
   const [xLow, xHigh] = whole.x.split(" ").map(Number);
   const [yLow, yHigh] = whole.y.split(" ").map(Number);
   const log = plot.dataset.log !== undefined;
+  const drawable = (point) => typeof point[1] === "number" && (!log || point[1] > 0);
+  const stops = [...new Set(series.flatMap((one) => one.points.filter(drawable).map((point) => point[0])))];
+  stops.sort((a, b) => a - b);
+  const counted = stops.every(Number.isInteger); // steps of training: nothing lies between two of them
   const box = made(plot, "span", "ls-zoom-box");
   const reset = made(plot, "button", "ls-zoom-reset");
   reset.type = "button";
@@ -30,9 +34,20 @@ function attachZoom(plot, series) {
     return plot.dataset.x.split(" ").map(Number);
   }
 
-  function show(low, high) {
-    const least = (xHigh - xLow) / 2000;
-    if (high - low < least) return;
+  /* A part widened, where it holds less, to the three points nearest to its middle, which leave some room. */
+  function wide(low, high) {
+    const inside = stops.filter((x) => x >= low && x <= high).length, least = Math.min(3, stops.length);
+    if (inside >= least) return [low, high];
+    const middle = (low + high) / 2;
+    const near = [...stops].sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle)).slice(0, least);
+    const first = Math.min(...near), last = Math.max(...near), room = (last - first) / 20;
+    return [Math.max(xLow, Math.min(low, first - room)), Math.min(xHigh, Math.max(high, last + room))];
+  }
+
+  function show(from, to) {
+    const [low, high] = wide(from, to), [lowNow, highNow] = view();
+    if (low === lowNow && high === highNow) return;
+    if (low <= xLow && high >= xHigh) return all();
     const inside = series.flatMap((one) => seen(one.points, low, high));
     if (inside.length < 2) return;
     let bottom = Math.min(...inside), top = Math.max(...inside);
@@ -51,7 +66,7 @@ function attachZoom(plot, series) {
 
   /* Heights of a line between two ends of the axis: its points, and where it enters and leaves. */
   function seen(points, low, high) {
-    const drawn = points.filter((point) => typeof point[1] === "number" && (!log || point[1] > 0));
+    const drawn = points.filter(drawable);
     const heights = drawn.filter((point) => point[0] >= low && point[0] <= high).map((point) => point[1]);
     for (const edge of [low, high]) {
       const next = drawn.findIndex((point) => point[0] > edge);
@@ -74,12 +89,12 @@ function attachZoom(plot, series) {
 
   function ticks(low, high, bottom, top) {
     for (const old of plot.querySelectorAll(".ls-zoom-tick")) old.remove();
-    for (const x of steps(low, high, 5)) {
+    for (const x of steps(low, high, 5, counted ? 1 : 0)) {
       const tick = made(plot, "span", "ls-x ls-zoom-tick");
       tick.textContent = number(x);
       tick.style.left = 100 * (x - low) / (high - low) + "%";
     }
-    for (const y of steps(bottom, top, 5)) {
+    for (const y of steps(bottom, top, 5, 0)) {
       const tick = made(plot, "span", "ls-y ls-zoom-tick");
       const share = log ? Math.log(y / bottom) / Math.log(top / bottom) : (y - bottom) / (top - bottom);
       tick.textContent = number(y);
@@ -116,10 +131,10 @@ function attachZoom(plot, series) {
   });
 }
 
-/* Round numbers between two ends, about so many. */
-function steps(low, high, about) {
+/* Round numbers between two ends, about so many, at least so far apart. */
+function steps(low, high, about, least) {
   const raw = (high - low) / about, unit = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((one) => one * unit).find((one) => one >= raw);
+  const step = Math.max(least, [1, 2, 5, 10].map((one) => one * unit).find((one) => one >= raw));
   const found = [];
   for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-9; value += step) found.push(+value.toPrecision(12));
   return found;

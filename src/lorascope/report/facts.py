@@ -6,6 +6,7 @@ from typing import Any
 
 from lorascope.run.current import recipe_of
 from lorascope.run.folder import RunFolder
+from lorascope.run.gaps import lacking_lines
 from lorascope.run.provenance import read_provenance
 from lorascope.run.recipe import recipe_values
 from lorascope.run.records import (
@@ -45,7 +46,7 @@ class Facts:
         generations: compare/generations.jsonl.
         diagnose: diagnose/report.json.
         export: export/report.json.
-        problems: What could not be read of logs, a sentence each.
+        problems: What could not be read of logs, and what they lack, a sentence each.
     """
 
     name: str
@@ -79,16 +80,18 @@ def gather_facts(run: RunFolder) -> Facts:
     """
     generations = run.stage("compare") / "generations.jsonl"
     broken: dict[Path, list[int]] = {run.steps: [], run.evals: [], run.samples: [], generations: []}
+    summary = _maybe(run.train_summary)  # the last file that a training writes: the logs are whole with it
+    steps, evals = read_steps(run.steps, broken[run.steps]), read_evals(run.evals, broken[run.evals])
     return Facts(
         name=run.name,
         config=recipe_values(recipe_of(run)),
         provenance=read_provenance(run),
         prepare=_maybe(run.prepare_report),
         check=_maybe(run.check_report),
-        train=_maybe(run.train_summary),
+        train=summary,
         failure=_maybe(run.train_failure),
-        steps=read_steps(run.steps, broken[run.steps]),
-        evals=read_evals(run.evals, broken[run.evals]),
+        steps=steps,
+        evals=evals,
         validation_bytes=_validation_bytes(run),
         samples=list(read_lines(run.samples, broken[run.samples])),
         base=_maybe(run.stage("eval") / "base.json"),
@@ -98,7 +101,10 @@ def gather_facts(run: RunFolder) -> Facts:
         diagnose=_maybe(run.stage("diagnose") / "report.json"),
         export=_maybe(run.stage("export") / "report.json"),
         # Last: what was read above has filled `broken`.
-        problems=tuple(passed_over(path, lines) for path, lines in broken.items() if lines),
+        problems=(
+            *(passed_over(path, lines) for path, lines in broken.items() if lines),
+            *lacking_lines(run, sorted({one.step for one in steps}), [one.step for one in evals], summary),
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from lorascope.errors import NumericsError, RunError, explain
 from lorascope.run.commit import make_folder, remove_leftovers, set_aside, write_json
 from lorascope.run.folder import RunFolder
+from lorascope.run.gaps import lacking_steps
 from lorascope.run.progress import Observer
 from lorascope.run.provenance import Overwrite
 from lorascope.run.records import (
@@ -145,9 +146,9 @@ def go_back(training: Training, checkpoint: Path | None) -> None:
     training.ranks.wait()  # every process has read the logs before one of them rewrites them
     if training.ranks.writes:
         steps = [record for record in read_steps(training.run.steps) if record.step <= state.step]
-        lost = state.step - len({record.step for record in steps})
-        if lost:  # each line was on disk before its step was committed
-            training.observer.note(f"note: {training.run.steps} was damaged: {lost} of its steps are missing")
+        written = sorted({record.step for record in steps})  # each was on disk before its step was committed
+        for told in lacking_steps(training.run.steps, written, state.step):
+            training.observer.note(f"note: {told}")
         rewrite_lines(training.run.steps, steps)
         rewrite_lines(training.run.evals, evals)
         _cut_samples(training.run, {record.step for record in evals}, training.observer)

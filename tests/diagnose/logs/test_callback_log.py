@@ -7,12 +7,19 @@ from typing import Any
 import pytest
 
 from lorascope.diagnose.log_evidence import log_evidence
+from lorascope.diagnose.logs.callback_log import plan_line
 from lorascope.diagnose.logs.open_log import open_log
 from lorascope.errors import NothingLogged
 
 
 def plan(max_steps: int, epochs: float | None = 2) -> dict[str, Any]:
     return {"max_steps": max_steps, "num_train_epochs": epochs}
+
+
+def test_the_line_that_is_written_is_the_line_that_is_read(tmp_path: Path) -> None:
+    assert plan_line(20, 2) == plan(20)
+    run = open_log(write(tmp_path / "lorascope.jsonl", plan_line(20, None), step(1)))
+    assert (run.facts.max_steps, run.facts.num_epochs) == (20, None)
 
 
 def step(number: int) -> dict[str, Any]:

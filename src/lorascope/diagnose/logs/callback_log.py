@@ -11,7 +11,17 @@ from lorascope.diagnose.logs.points import logged_run
 FILE = "lorascope.jsonl"
 FORM = "lorascope.jsonl of LorascopeCallback"
 
-_PLAN = {"max_steps", "num_train_epochs"}
+_STEPS, _EPOCHS = "max_steps", "num_train_epochs"
+
+
+def plan_line(max_steps: int, num_epochs: float | None) -> dict[str, float | None]:
+    """The line that says how long a training is to be.
+
+    Args:
+        max_steps: Optimizer steps in all.
+        num_epochs: Passes over the data; None where nobody knows, as of a stream.
+    """
+    return {_STEPS: max_steps, _EPOCHS: num_epochs}
 
 
 def is_callback_log(entries: Sequence[Mapping[str, Any]]) -> bool:
@@ -39,9 +49,9 @@ def callback_log_run(
     """
     plan = [entry for entry in entries if _is_plan(entry)][-1]
     told = [entry for entry in entries if not _is_plan(entry)]
-    facts = Facts(max_steps=as_count(plan["max_steps"]), num_epochs=as_number(plan["num_train_epochs"]))
+    facts = Facts(max_steps=as_count(plan[_STEPS]), num_epochs=as_number(plan[_EPOCHS]))
     return logged_run(told, path=path, form=FORM, facts=facts, given=given, problems=problems)
 
 
 def _is_plan(entry: Mapping[str, Any]) -> bool:
-    return entry.keys() == _PLAN
+    return entry.keys() == {_STEPS, _EPOCHS}

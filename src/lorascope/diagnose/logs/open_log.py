@@ -31,6 +31,7 @@ _TEXT_SUFFIXES = (".log", ".out", ".txt", ".json")
 _GZIP = b"\x1f\x8b"
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 _NULS = re.compile(r"^\0+|\0+$|\0+(?=\r\n)", re.MULTILINE)
+_UNFINISHED = re.compile(r'\{("[^}\n]*)?')  # a first line of JSON of which no object is whole
 _HEAD_BYTES = 16
 _LINES_LOOKED_AT = 50
 _DEEPEST = 4
@@ -271,6 +272,8 @@ def _open_rows(
 def _open_lines(
     content: str, path: Path, columns: Mapping[str, str] | None, problems: list[str]
 ) -> LoggedRun:
+    if _UNFINISHED.fullmatch(content):
+        raise nothing_logged(path, "its first line is not finished", "it is being written, or was cut")
     head = content[: 1 << 16].splitlines()[:_LINES_LOOKED_AT]
     if table.looks_like_table(head):
         return table.delimited_run(content.splitlines(), path, columns, problems=problems)
