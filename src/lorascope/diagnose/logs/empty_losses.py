@@ -1,6 +1,7 @@
 """Losses that a log leaves empty where one was to be expected -> what to say of them. Shapes: E entries."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -29,49 +30,52 @@ def tell_empty_losses(
         counts: Name -> number of entries that have it, with a value or empty.
         has: "loss" and "eval_loss" -> whether an entry has one, [E].
     """
+    named = {one: columns.get(one) or columns.get(PERPLEXITY[one]) for one in has}
     for quantity, present in has.items():
-        name = columns.get(quantity) or columns.get(PERPLEXITY[quantity])
+        name = named[quantity]
         if name is None or counts[name] == np.count_nonzero(present):
             continue
-        is_point = np.any([one for other, one in has.items() if other != quantity], axis=0)
-        beside, needed = _beside(table.entries, columns, name, np.flatnonzero(present))
+        where = np.flatnonzero(present)
+        needed, foreign = _named_beside(table.entries, columns, counts, where)
+        (other,) = has.keys() - {quantity}
+        # Mostly all that is left out: the rows of evaluations, or all others.
+        sought = ~present & ~has[other] if named[other] in foreign else ~present
         alike = [
             at
-            for at in np.flatnonzero(~present).tolist()
-            if table.entries[at].get(name, 0) in _EMPTY and needed <= _told(table.entries[at]) <= beside
+            for at in np.flatnonzero(sought).tolist()
+            if table.entries[at].get(name, 0) in _EMPTY and _is_alike(table.entries[at], needed, foreign)
         ]
-        empty = _unexpected(np.array(alike, dtype=int), np.flatnonzero(present), is_point) + 1
+        empty = _unexpected(np.array(alike, dtype=int), where, has[other]) + 1
         if len(empty):
             table.problems.append(
                 f'"{name}" is empty in {len(empty):,} of {len(table.entries):,} entries where one was to be '
-                f"expected, the first of them entry {empty[0]:,} and the last entry {empty[-1]:,}: they have "
-                "no point of it; pandas and others write NaN so"
+                f"expected, the first of them entry {empty[0]:,} and the last entry {empty[-1]:,}: no loss "
+                "is read there; pandas and others write NaN so"
             )
 
 
-def _told(entry: Entry) -> set[str]:
-    return {name for name, value in entry.items() if value not in _EMPTY}
-
-
-def _beside(
-    entries: Sequence[Entry], columns: Mapping[str, str], name: str, where: np.ndarray
+def _named_beside(
+    entries: Sequence[Entry], columns: Mapping[str, str], counts: Mapping[str, int], where: np.ndarray
 ) -> tuple[set[str], set[str]]:
-    """The names that have a value beside some loss, and those of a step that have one beside each.
+    """The names of a step that have a value beside each loss, and the names that have none beside any.
 
-    Where there is no loss at all, the former are all that a step has.
+    Where there is no loss at all, the latter are all that no step has.
     """
-    beside: set[str] = set()
-    needed = {columns[one] for one in _NEVER_LOST if one in columns}
-    for at in where.tolist():
-        entry = entries[at]
-        if not entry.keys() <= beside:
-            beside |= _told(entry)
-        for one in tuple(needed):
-            if entry.get(one) in _EMPTY:
-                needed.discard(one)
     if not len(where):
-        return {columns[one] for one in _OF_A_STEP if one in columns}, set()
-    return beside - {name}, needed
+        return set(), counts.keys() - {columns[one] for one in _OF_A_STEP if one in columns}
+    with_loss = [entries[at] for at in where.tolist()]
+    likely = set(chain.from_iterable(with_loss))
+    beside = {name for name in likely if any(entry.get(name) not in _EMPTY for entry in with_loss)}
+    of_a_step = {columns[one] for one in _NEVER_LOST if one in columns} & beside
+    needed = {name for name in of_a_step if all(entry.get(name) not in _EMPTY for entry in with_loss)}
+    return needed, counts.keys() - beside
+
+
+def _is_alike(entry: Entry, needed: set[str], foreign: set[str]) -> bool:
+    """Whether an entry holds what stands beside each loss, and nothing that stands beside none."""
+    if any(entry.get(name) in _EMPTY for name in needed):
+        return False
+    return foreign.isdisjoint(entry) or all(entry[name] in _EMPTY for name in foreign & entry.keys())
 
 
 def _unexpected(empty: np.ndarray, present: np.ndarray, is_point: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ def table_run(
 
 def _losses_in(columns: Sequence[str], rows: Sequence[Sequence[str]], given: Mapping[str, str]) -> set[str]:
     """The columns that will be taken for a loss, of those with a value; of all where none has one."""
-    filled = {name: sum(row[at] != "" for row in rows) for at, name in enumerate(columns)}
+    filled = {name: len(rows) - [row[at] for row in rows].count("") for at, name in enumerate(columns)}
     for counts in ({name: num for name, num in filled.items() if num}, dict.fromkeys(columns, 0)):
         found = {**names.guess_columns(counts), **given}
         losses = {found[one] for one in _LOSSES if one in found} & set(columns)
@@ -168,7 +168,7 @@ def _header(lines: Sequence[str]) -> tuple[list[str] | None, list[list[str]]]:
     delimiter = _delimiter(kept[0])
     if kept[0].count(delimiter) == 0:
         return None, []
-    rows = [[cell.strip() for cell in row] for row in _split(kept, delimiter)]
+    rows = _split(kept, delimiter)
     return rows[0], rows[1:]
 
 
@@ -176,14 +176,18 @@ def _split(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     """The cells of rows; a line is a row where a quotation mark that is never closed would swallow many."""
     usual = csv.field_size_limit(sum(map(len, lines)) + len(lines))  # a row may hold a whole generated answer
     try:
-        rows = list(csv.reader(lines, delimiter=delimiter))
+        rows = _stripped(csv.reader(lines, delimiter=delimiter))
         if len(rows) < len(lines) and sum(line.count('"') for line in lines) % 2:
-            rows = [row for line in lines for row in csv.reader([line], delimiter=delimiter)]
+            rows = _stripped(row for line in lines for row in csv.reader([line], delimiter=delimiter))
     except csv.Error:
-        rows = [line.split(delimiter) for line in lines]
+        rows = _stripped(line.split(delimiter) for line in lines)
     finally:
         csv.field_size_limit(usual)
     return rows
+
+
+def _stripped(rows: Iterable[list[str]]) -> list[list[str]]:
+    return [[cell.strip() for cell in row] for row in rows]
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
