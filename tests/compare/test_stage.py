@@ -173,6 +173,17 @@ def test_a_finished_comparison_is_skipped_and_another_prompts_file_is_refused(
     assert report["prompts"][1]["reference_tokens"]["num_positions"] > 0
 
 
+def test_a_finished_comparison_is_read_back_whatever_separates_lines_in_its_texts(
+    alpaca_base: Path, run_with_adapter: Any, tmp_path: Path
+) -> None:
+    run = run_with_adapter(alpaca_base)
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"instruction": "Name a sea.\\u2028Name a lake.\\u0085"}\n', encoding="utf-8")
+    report = compared(run, prompts=path)
+    assert any("\u2028" in row["prompt"] for row in report["generations"])
+    assert compared(run, prompts=path) == report
+
+
 def test_wrong_prompts_are_told_before_anything_is_loaded(
     alpaca_base: Path, run_with_adapter: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,8 +111,9 @@ def compare_run(
     if is_up_to_date(run, inputs, overwrite=overwrite):
         observer.note("compare is up to date")
         stage = run.stage("compare")
-        lines = (stage / "generations.jsonl").read_text(encoding="utf-8").splitlines()
-        return {**read_json(stage / "report.json"), "generations": [json.loads(line) for line in lines]}
+        # Not str.splitlines, which also cuts at the U+2028 of an answer.
+        with (stage / "generations.jsonl").open(encoding="utf-8") as lines:
+            return {**read_json(stage / "report.json"), "generations": [json.loads(line) for line in lines]}
     examples, _ = load_examples(run.dataset, recipe.compare.split)
     pair = pair_of(recipe, folder, expected_base=trained_base(run))
     work = Work(

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from lorascope.diagnose.logs.event_file import is_event_file, values_of
+from lorascope.diagnose.logs.event_file import _masked_crc, is_event_file, values_of
 
 FILE = Path(__file__).parent / "written" / "events.out.tfevents.1795316154.writer"
 
 
 def test_every_value_the_writer_was_told_is_read_in_order() -> None:
-    values, whole = values_of(FILE.read_bytes())
-    assert whole
+    values, passed_over = values_of(FILE.read_bytes())
+    assert passed_over == []
     told = [(one.tag, one.step, one.value) for one in values if one.tag.startswith(("train/", "eval/"))]
     assert told[:5] == [  # all of them exact in 32 bits
         ("train/loss", 10, 2.5),
@@ -45,16 +45,40 @@ def test_the_same_values_are_read_as_by_tensorboard() -> None:
 
 @pytest.mark.parametrize("kept", [-1, -9, -40])
 def test_a_file_that_is_cut_gives_what_is_before_the_cut(kept: int) -> None:
-    values, whole = values_of(FILE.read_bytes()[:kept])
-    assert not whole
+    data = FILE.read_bytes()[:kept]
+    values, passed_over = values_of(data)
+    assert [end for _, end in passed_over] == [len(data)]
     assert repr(values) == repr(values_of(FILE.read_bytes())[0][:-1])  # as text, because NaN equals nothing
 
 
-def test_a_damaged_length_ends_the_reading() -> None:
-    data = bytearray(FILE.read_bytes())
-    first = struct.unpack_from("<Q", data)[0] + 16  # length, two checksums
-    data[first] ^= 1
-    assert values_of(bytes(data)) == ([], False)
+def record(payload: bytes, *, length: bytes | None = None) -> bytes:
+    """A record of the file; its checksum is right for the length unless another stands there."""
+    right = struct.pack("<Q", len(payload))
+    return (length or right) + struct.pack("<I", _masked_crc(right)) + payload + bytes(4)
+
+
+def event(step: int, loss: float) -> bytes:
+    """An Event: step in field 2, a summary in 5; in that a value in 1, its tag in 1 and its number in 2."""
+    value = b"\x0a\x04loss\x15" + struct.pack("<f", loss)
+    summary = b"\x0a" + bytes([len(value)]) + value
+    return b"\x10" + bytes([step]) + b"\x2a" + bytes([len(summary)]) + summary
+
+
+def test_behind_a_damaged_length_reading_goes_on_with_the_next_record() -> None:
+    whole = [record(event(step, 0.5 * step)) for step in range(1, 6)]
+    flipped = record(event(2, 1.0), length=struct.pack("<Q", len(event(2, 1.0)) ^ 1))
+    data = b"".join([whole[0], flipped, *whole[2:]])
+    values, passed_over = values_of(data)
+    assert [(one.step, one.value) for one in values] == [(1, 0.5), (3, 1.5), (4, 2.0), (5, 2.5)]
+    assert passed_over == [(len(whole[0]), len(whole[0]) + len(whole[1]))]
+
+
+def test_a_record_whose_content_is_no_event_costs_only_itself() -> None:
+    whole = [record(event(step, 0.5 * step)) for step in range(1, 4)]
+    cut = record(event(2, 1.0)[:-1])  # its last field is longer than what is left
+    values, passed_over = values_of(b"".join([whole[0], cut, whole[2]]))
+    assert [one.step for one in values] == [1, 3]
+    assert passed_over == [(len(whole[0]), len(whole[0]) + len(cut))]
 
 
 def test_only_bytes_with_a_right_checksum_are_an_event_file() -> None:

@@ -1,11 +1,12 @@
 import json
 import math
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorascope.diagnose.logs.json_value import json_value
+from lorascope.diagnose.logs.json_value import ends_early, json_value
 
 ANY_VALUE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -31,6 +32,27 @@ def test_what_other_languages_print_for_no_number_is_read_as_none() -> None:
     value = json_value('{"loss": nan, "eval_loss": -nan(ind), "norms": [inf, -inf], "name": "a nan, b"}')
     assert math.isnan(value["loss"]) and math.isnan(value["eval_loss"])
     assert value["norms"] == [math.inf, -math.inf]
+
+
+def test_a_number_of_more_digits_than_int_takes_is_the_largest_and_costs_nothing_else() -> None:
+    digits = "9" * 5000  # int() takes 4,300
+    value = json_value(f'{{"step": {digits}, "norm": -{digits}, "loss": nan, "seed": {"9" * 400}}}')
+    assert value["step"] == sys.float_info.max and value["norm"] == -sys.float_info.max
+    assert math.isnan(value["loss"]) and value["seed"] == 10**400 - 1
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ('[{"a": 1}, {"b', True),
+        ('{"a": 1', True),
+        ('{"a": 1}', False),
+        ('{"a": 1}\n{"b', False),
+        ("[1,]", False),
+    ],
+)
+def test_a_text_that_ends_early_is_the_beginning_of_one_value(text: str, ends: bool) -> None:
+    assert ends_early(text) == ends
 
 
 def test_half_a_surrogate_pair_does_not_cost_the_file() -> None:

@@ -256,3 +256,45 @@ def test_a_column_of_runs_that_are_halves_of_one_is_none(tmp_path: Path) -> None
     lines = [{"step": step, "loss": 2.0, "run": run} for step in (1, 2, 3) for run in ("train", "validation")]
     run = open_log(write_lines(tmp_path / "a.jsonl", *lines))
     assert len(run.train) == 6 and run.format == "JSONL"
+
+
+def test_a_loss_of_more_digits_than_any_number_has_is_told_and_costs_no_line(tmp_path: Path) -> None:
+    digits = "9" * 5000
+    path = tmp_path / "log.jsonl"
+    path.write_text(
+        f'{{"step": 1, "loss": 2.5}}\n{{"step": 2, "loss": {digits}}}\n{{"step": 3, "loss": 2.25}}\n'
+    )
+    run = open_log(path)
+    assert run.train.step.tolist() == [1, 2, 3] and run.train.loss_not_finite.tolist() == [False, True, False]
+    assert len(run.problems) == 1 and '1 values of "loss" are beyond what float32 holds' in run.problems[0]
+
+
+ROWS = [
+    {"step": 1, "loss": 2.5, "train_runtime": None},
+    {"step": 2, "loss": 2.25, "train_runtime": None},
+    {"step": 2, "loss": None, "train_runtime": 9.5},
+]
+
+
+def test_tables_as_pandas_writes_them_in_json_are_read_whatever_their_orientation(tmp_path: Path) -> None:
+    by_column = {name: {str(at): row[name] for at, row in enumerate(ROWS)} for name in ROWS[0]}
+    by_row = {str(at): row for at, row in enumerate(ROWS)}
+    for number, value in enumerate((ROWS, by_column, by_row)):  # records, columns, index
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps(value))
+        run = open_log(path)
+        assert run.train.step.tolist() == [1, 2] and run.train.loss.tolist() == [2.5, 2.25]
+        assert run.problems == ()
+
+
+def test_a_quotation_mark_that_is_never_closed_swallows_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text('step,loss,note\n1,2.5,a\n2,2.25,"b\n3,2.0,c\n4,1.75,d\n')
+    assert open_log(path).train.loss.tolist() == [2.5, 2.25, 2.0, 1.75]
+
+
+def test_a_text_of_several_lines_in_a_cell_is_one_cell_however_long(tmp_path: Path) -> None:
+    rows = [[1, 2.5, "x, y\n1, 9, z\n"], [2, 2.25, "x" * 140_000]]  # csv's own limit is 131,072
+    run = open_log(write_csv(tmp_path / "log.csv", ["step", "loss", "answer"], *rows))
+    assert run.train.step.tolist() == [1, 2] and run.train.loss.tolist() == [2.5, 2.25]
+    assert csv.field_size_limit() == 131_072

@@ -75,6 +75,14 @@ def test_a_state_that_ends_in_the_middle_gives_its_whole_entries(tmp_path: Path)
     assert run.problems == ("the file is damaged or ends in the middle: 2 whole entries were read",)
 
 
+def test_a_cut_state_keeps_what_was_told_of_its_bytes(tmp_path: Path) -> None:
+    path = write(tmp_path, HISTORY)
+    text = path.read_text()
+    path.write_bytes(text[: text.index("eval_rougeL")].encode() + bytes(9))  # as after a power cut
+    run = open_log(path)
+    assert len(run.problems) == 2 and run.problems[0].startswith("9 NUL bytes") and len(run.train) == 2
+
+
 def test_a_state_that_ends_before_its_first_entry_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, HISTORY)
     path.write_text(path.read_text()[:50])

@@ -55,7 +55,7 @@ def test_what_was_logged_is_read_and_nothing_else() -> None:
     data = FILE_HEADER + b"".join(part(1, one) for one in records)
     assert history_of(data) == (
         [{"loss": 1.5, "_step": 0}, {"outer/inner": 3}, {"n0": -3, "n1": 0.25, "n2": [1]}],
-        True,
+        [],
     )
 
 
@@ -65,9 +65,9 @@ def test_a_record_that_is_longer_than_a_block_is_put_together() -> None:
     second = BLOCK - 7
     cut = [record[:first], record[first : first + second], record[first + second :]]
     data = FILE_HEADER + b"".join(part(kind, one) for kind, one in zip((2, 3, 4), cut, strict=True))
-    history, whole = history_of(data)
-    assert whole and [one["loss"] for one in history] == [2.0]
-    assert history_of(data[: 2 * BLOCK]) == ([], True)  # W&B writes whole blocks: the rest comes later
+    history, passed_over = history_of(data)
+    assert passed_over == [] and [one["loss"] for one in history] == [2.0]
+    assert history_of(data[: 2 * BLOCK]) == ([], [])  # W&B writes whole blocks: the rest comes later
 
 
 def test_a_block_without_room_for_a_header_is_filled_up() -> None:
@@ -75,10 +75,10 @@ def test_a_block_without_room_for_a_header_is_filled_up() -> None:
     texts = ("x" * size for size in range(room - 100, room))
     record = next(one for one in (line(loss=1.0, text=text) for text in texts) if len(one) == room)
     data = FILE_HEADER + part(1, record) + bytes(5) + part(1, line(loss=0.5))
-    assert [one["loss"] for one in history_of(data)[0]] == [1.0, 0.5] and history_of(data)[1]
+    assert [one["loss"] for one in history_of(data)[0]] == [1.0, 0.5] and history_of(data)[1] == []
 
 
-def test_reading_stops_at_the_first_record_that_is_damaged(tmp_path: Path) -> None:
+def test_a_file_that_ends_in_a_damaged_record_gives_what_is_before_it(tmp_path: Path) -> None:
     whole = FILE_HEADER + b"".join(part(1, line(**{"train/loss": 2.0, "_step": at})) for at in range(30))
     last = len(part(1, line(**{"train/loss": 2.0, "_step": 29})))
     path = tmp_path / "run-1.wandb"
@@ -89,6 +89,76 @@ def test_reading_stops_at_the_first_record_that_is_damaged(tmp_path: Path) -> No
         assert run.problems[0] == (
             "run-1.wandb is damaged or still being written: 29 lines before that were read"
         )
+
+
+def file_of(num_lines: int) -> tuple[bytes, list[int]]:
+    """A run file whose records are cut at the ends of blocks, and where each of its lines begins."""
+    data, begins = FILE_HEADER, []
+    for at in range(num_lines):
+        record, kind = line(loss=2.0, _step=at), 0
+        while kind not in (1, 4):
+            room = BLOCK - len(data) % BLOCK
+            if room < 7:  # no header fits
+                data, room = data + bytes(room), BLOCK
+            if kind == 0:
+                begins.append(len(data))
+            taken, record = record[: room - 7], record[room - 7 :]
+            kind = {0: 2, 2: 3, 3: 3}[kind] if record else {0: 1, 2: 4, 3: 4}[kind]
+            data += part(kind, taken)
+    return data, begins
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def steps(data: bytes) -> list[int]:
+    return [one["_step"] for one in history_of(data)[0]]
+
+
+def test_a_flipped_bit_in_what_was_logged_costs_one_line_and_is_told(tmp_path: Path) -> None:
+    data, begins = file_of(3000)
+    assert len(data) > 3 * BLOCK and steps(data) == list(range(3000)) and history_of(data)[1] == []
+    damaged = flipped(data, begins[1000] + 20)  # behind its header of 7 bytes
+    assert steps(damaged) == [at for at in range(3000) if at != 1000]
+    path = tmp_path / "run-1.wandb"
+    path.write_bytes(damaged)
+    run = open_log(path)
+    assert len(run.train) == 2999
+    size = begins[1001] - begins[1000]
+    assert run.problems == (
+        f"run-1.wandb is damaged in 1 place, the first at byte {begins[1000]:,}: {size:,} of {len(data):,} "
+        "bytes were passed over, and points may be missing there",
+    )
+
+
+def test_a_flipped_bit_in_a_length_costs_the_rest_of_its_block() -> None:
+    data, begins = file_of(3000)
+    damaged = flipped(data, begins[100] + 4)  # the low byte of the length
+    # Of the first block all from there on is lost, with the record that is cut at its end.
+    behind = next(number for number, at in enumerate(begins) if at >= BLOCK)
+    assert steps(damaged) == [*range(100), *range(behind, 3000)]
+    assert history_of(damaged)[1] == [(begins[100], begins[behind])]
+
+
+def test_a_record_of_several_parts_is_lost_with_one_of_them_and_never_joined_to_another() -> None:
+    long = line(loss=1.0, text="x" * (2 * BLOCK))
+    first, second = BLOCK - len(FILE_HEADER) - 7, BLOCK - 7
+    cut = [long[:first], long[first : first + second], long[first + second :]]
+    parts = [part(kind, one) for kind, one in zip((2, 3, 4), cut, strict=True)]
+    data = FILE_HEADER + b"".join(parts) + part(1, line(loss=0.5, _step=7))
+    for number in range(3):
+        at = len(FILE_HEADER) + sum(map(len, parts[:number])) + 9
+        history, passed_over = history_of(flipped(data, at))
+        assert history == [{"loss": 0.5, "_step": 7}]
+        assert passed_over == [(len(FILE_HEADER), len(FILE_HEADER) + sum(map(len, parts)))]
+
+
+def test_a_whole_record_that_is_no_message_costs_only_itself() -> None:
+    parts = [part(1, line(loss=2.0, _step=0)), part(1, b"\xff"), part(1, line(loss=1.0, _step=2))]
+    data = FILE_HEADER + b"".join(parts)
+    begin = len(FILE_HEADER) + len(parts[0])
+    assert steps(data) == [0, 2] and history_of(data)[1] == [(begin, begin + len(parts[1]))]
 
 
 def test_of_several_run_files_the_newest_is_read_and_the_others_are_named(tmp_path: Path) -> None:

@@ -51,12 +51,17 @@ class Columns:
         if name is None:
             return np.full(len(self.entries), np.nan), np.zeros(len(self.entries), dtype=bool)
         raw = [entry.get(name) for entry in self.entries]
-        present = np.array([value is not None for value in raw], dtype=bool)
-        try:
-            values = np.array(raw, dtype=np.float64)  # takes None for NaN, "nan" and "1.5" for numbers
-            return self._bounded(name, values, present, is_count=is_count)
-        except (TypeError, ValueError, OverflowError):
-            pass
+        kinds = set(map(type, raw))
+        if bool not in kinds:  # which numpy takes for 0 and 1
+            try:
+                values = np.array(raw, dtype=np.float64)  # takes None for NaN, "nan" and "1.5" for numbers
+                if values.ndim == 1:  # not lists of one length each
+                    present = np.ones(len(raw), dtype=bool)
+                    if type(None) in kinds:
+                        present = np.array([value is not None for value in raw], dtype=bool)
+                    return self._bounded(name, values, present, is_count=is_count)
+            except (TypeError, ValueError, OverflowError):
+                pass
         raw = self._with_points(name, raw, likely=self.decimal_commas and not is_count, is_loss=is_loss)
         numbers = [as_number(value) for value in raw]
         strange = [

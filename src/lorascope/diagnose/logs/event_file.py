@@ -5,9 +5,11 @@ checksum of the Event). Of an Event only its step and the values of its summary 
 images and histograms above all, is passed over by its length.
 """
 
+import re
 import struct
 from dataclasses import dataclass
 
+from lorascope.diagnose.logs.damage import Span, pass_over
 from lorascope.diagnose.logs.wire_format import fields_of
 
 _HEADER = 12
@@ -20,6 +22,9 @@ _VALUE_TAG, _VALUE_SIMPLE, _VALUE_TENSOR = 1, 2, 8
 _TENSOR_DTYPE, _TENSOR_CONTENT, _TENSOR_FLOATS, _TENSOR_DOUBLES, _TENSOR_STRINGS = 1, 4, 5, 6, 8
 _DT_FLOAT, _DT_DOUBLE = 1, 2
 _LONGEST_TEXT = 1 << 20
+_LIKELY_LENGTH = re.compile(
+    rb"(?=[^\0]..\0{5}|.[^\0].\0{5})", re.DOTALL
+)  # of less than 16 MiB, low byte first
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +47,46 @@ def is_event_file(head: bytes) -> bool:
     return len(head) >= _HEADER and _length(head, 0) is not None
 
 
-def values_of(data: bytes) -> tuple[list[Value], bool]:
+def values_of(data: bytes) -> tuple[list[Value], list[Span]]:
     """Read a file.
 
     Args:
         data: All of its bytes.
 
     Returns:
-        Its scalars and texts in order, and whether the file is whole: reading stops at the first record that
-        is cut or damaged, because the next one cannot be found without its length.
+        Its scalars and texts in order, and the spans of bytes that could not be read. Behind a damaged length
+        the next record is where the checksum of a length is right and a whole Event follows.
     """
     found: list[Value] = []
+    passed_over: list[Span] = []
     at = 0
     while at < len(data):
-        length = _length(data, at)
-        start = at + _HEADER
-        if length is None or start + length + _FOOTER > len(data):
-            return found, False
-        try:
-            found += _event(data[start : start + length])
-        except (ValueError, IndexError, struct.error):
-            return found, False
-        at = start + length + _FOOTER
-    return found, True
+        end, values = _record(data, at)
+        if values is None:
+            end = end or _next_record(data, at + 1)
+            pass_over(passed_over, at, end)
+        else:
+            found += values
+        at = end
+    return found, passed_over
+
+
+def _record(data: bytes, at: int) -> tuple[int, list[Value] | None]:
+    """The end of a record, 0 where its length is damaged or beyond the file, and what it holds, if sound."""
+    length = _length(data, at)
+    start = at + _HEADER
+    if length is None or start + length + _FOOTER > len(data):
+        return 0, None
+    try:
+        return start + length + _FOOTER, _event(data[start : start + length])
+    except (ValueError, IndexError, struct.error):
+        return start + length + _FOOTER, None
+
+
+def _next_record(data: bytes, start: int) -> int:
+    """Where the next sound record begins; the file's end where there is none."""
+    likely = (found.start() for found in _LIKELY_LENGTH.finditer(data, start))
+    return next((at for at in likely if _record(data, at)[1] is not None), len(data))
 
 
 def _length(data: bytes, at: int) -> int | None:

@@ -24,11 +24,13 @@ _CLEAR_UNITS = 10
 def as_number(value: Any) -> float | None:
     """Read one value: a number or text that is one, "nan", "1,234", 5 from "5/100"; None for others.
 
+    true and false are none, though Python counts with them.
+
     "-nan(ind)" and "1.#QNAN", as Windows prints them, are nan.
 
     A whole number that no float holds is the largest that one does.
     """
-    if value is None or isinstance(value, dict | list):
+    if value is None or isinstance(value, dict | list | bool):
         return None
     try:
         return float(value)

@@ -3,10 +3,9 @@
 import gzip
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from lorascope.diagnose.logs import callback_log, table, text, trainer_log, trainer_state, wandb_file
 from lorascope.diagnose.logs.content import content_of
@@ -22,7 +21,8 @@ from lorascope.diagnose.logs.faults import (
     unreadable,
     wandb_folder,
 )
-from lorascope.diagnose.logs.json_value import json_value
+from lorascope.diagnose.logs.json_log import json_run
+from lorascope.diagnose.logs.lines import lines_of
 from lorascope.diagnose.logs.tensorboard import PATTERN, event_folder_run, event_run
 from lorascope.errors import RunError
 
@@ -34,7 +34,6 @@ _NULS = re.compile(r"^\0+|\0+$|\0+(?=\r\n)", re.MULTILINE)
 _UNFINISHED = re.compile(r'\{("[^}\n]*)?')  # a first line of JSON of which no object is whole
 _HEAD_BYTES = 16
 _LINES_LOOKED_AT = 50
-_DEEPEST = 4
 
 
 def open_log(path: str | Path, columns: Mapping[str, str] | None = None) -> LoggedRun:
@@ -142,7 +141,7 @@ def _open_file(path: Path, columns: Mapping[str, str] | None) -> LoggedRun:
     content = _without_nuls(_decoded(data, problems), problems)
     del data  # a file of a million entries is 150 MB, and its text as much again
     if content.lstrip()[:1] in ("{", "["):
-        found = _open_json(content, path, columns, problems)
+        found = json_run(content, path, columns, problems)
         if found is not None:
             return found
     return _open_lines(content, path, columns, problems)
@@ -169,114 +168,14 @@ def _without_nuls(content: str, problems: list[str]) -> str:
     return kept
 
 
-def _open_json(
-    content: str, path: Path, columns: Mapping[str, str] | None, problems: list[str]
-) -> LoggedRun | None:
-    """One JSON value, whole or cut, or a line each; None where it is neither."""
-    try:
-        value = json_value(content)
-    except ValueError:
-        if trainer_state.has_history(content[:1000]) or _starts_as_state(content):
-            return trainer_state.cut_run(content, path, columns)
-        return _open_json_lines(content, path, columns, problems)
-    except RecursionError:
-        return None
-    return _open_value(value, path, columns, problems)
-
-
-def _starts_as_state(content: str) -> bool:
-    """Whether a cut text is a state: its history begins before its first line that is a whole object ends."""
-    first = content.split("\n", 1)[0].strip()
-    return trainer_state.has_history(content) and not (first.startswith("{") and first.endswith("}"))
-
-
-def _open_value(
-    value: Any, path: Path, columns: Mapping[str, str] | None, problems: list[str]
-) -> LoggedRun | None:
-    """A JSON value that is a log, holds one somewhere, or is the only line of one."""
-    if isinstance(value, dict) and isinstance(value.get("log_history"), list):
-        return trainer_state.state_run(value, path, columns, problems=problems)
-    found = list(_tables(value))
-    rows = next((one for one in found if table.has_loss(one)), found[0] if found else None)
-    if rows is not None:
-        return table.table_run(rows, path, "JSON", columns, problems=problems)
-    return _open_rows([value], path, columns, problems) if isinstance(value, dict) and value else None
-
-
-def _tables(value: Any, depth: int = 0) -> Iterator[list[dict[str, Any]]]:
-    """Everything in a JSON value that may be the rows of a table, the outermost first."""
-    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
-        yield value
-    elif isinstance(value, dict) and depth < _DEEPEST:
-        rows = table.columns_as_rows(value)
-        if rows is not None:
-            yield rows
-        for inner in value.values():
-            yield from _tables(inner, depth + 1)
-
-
-def _open_json_lines(
-    content: str, path: Path, columns: Mapping[str, str] | None, problems: list[str]
-) -> LoggedRun | None:
-    lines = content.splitlines()
-    entries, broken = _decoded_lines(lines)
-    if not entries:
-        return None
-    if broken == [len(lines)]:
-        problems.append(
-            "the last line is cut: it was passed over, the file is still being written or was cut"
-        )
-    elif broken:
-        problems.append(
-            f"{len(broken):,} lines are no JSON and were passed over, the first is line {broken[0]:,}"
-        )
-    return _open_rows(entries, path, columns, problems)
-
-
-def _decoded_lines(lines: list[str]) -> tuple[list[dict[str, Any]], list[int]]:
-    """The objects of lines of JSON, and the numbers of the lines that are none."""
-    try:  # all at once, which takes a third of the time
-        told = [line for line in lines if line.strip()]
-        values = json_value(f"[{','.join(told)}]")
-        if len(values) == len(told):  # else two broken lines made one whole value between them
-            return [one for one in values if isinstance(one, dict)], []
-    except (ValueError, RecursionError):
-        pass
-    entries: list[dict[str, Any]] = []
-    broken: list[int] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json_value(line)
-        except (ValueError, RecursionError):
-            broken.append(number)
-            if len(broken) > max(3, len(entries)):
-                return [], broken  # not lines of JSON, but text that begins with a brace
-            continue
-        if isinstance(entry, dict):
-            entries.append(entry)
-    return entries, broken
-
-
-def _open_rows(
-    entries: list[dict[str, Any]], path: Path, columns: Mapping[str, str] | None, problems: list[str]
-) -> LoggedRun:
-    if callback_log.is_callback_log(entries):
-        return callback_log.callback_log_run(entries, path, columns, problems=problems)
-    if trainer_log.is_trainer_log(entries):
-        return trainer_log.trainer_log_run(entries, path, columns, problems=problems)
-    return table.table_run(entries, path, "JSONL", columns, problems=problems)
-
-
 def _open_lines(
     content: str, path: Path, columns: Mapping[str, str] | None, problems: list[str]
 ) -> LoggedRun:
     if _UNFINISHED.fullmatch(content):
         raise nothing_logged(path, "its first line is not finished", "it is being written, or was cut")
-    head = content[: 1 << 16].splitlines()[:_LINES_LOOKED_AT]
+    head = lines_of(content[: 1 << 16])[:_LINES_LOOKED_AT]
     if table.looks_like_table(head):
-        return table.delimited_run(content.splitlines(), path, columns, problems=problems)
+        return table.delimited_run(lines_of(content), path, columns, problems=problems)
     if table.is_only_header(head):
         raise nothing_logged(
             path,

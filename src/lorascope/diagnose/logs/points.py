@@ -11,14 +11,13 @@ import numpy as np
 from lorascope.diagnose.logs import names
 from lorascope.diagnose.logs.columns import Columns, Entry
 from lorascope.diagnose.logs.curve import EvalPoints, Facts, LoggedRun, TrainPoints
+from lorascope.diagnose.logs.empty_losses import tell_empty_losses
 from lorascope.diagnose.logs.faults import no_loss
 from lorascope.diagnose.logs.order import is_shuffled, restarts_of
 from lorascope.metrics.quantiles import median
 
 _ROUNDING = -1e-3
 _NEGATIVE = 0.01
-_EMPTY = (None, "")
-_OF_A_STEP = ("step", "epoch", "learning_rate", "grad_norm", "num_tokens")
 _ORDINARY = 0.05  # nats
 _ORDINARY_AFTER = 3
 _MOST_EPOCH = 1000  # whole numbers beyond it, in leaps, are steps that somebody called epochs
@@ -53,7 +52,7 @@ def logged_run(
         ConfigError: What is given is no quantity or no name in the file.
     """
     # The entry that closes a training of transformers holds means over all of it: no point of a curve.
-    entries = [entry for entry in entries if "train_runtime" not in entry]
+    entries = [entry for entry in entries if "train_runtime" not in entry or entry["train_runtime"] is None]
     counts = Counter(chain.from_iterable(entries))
     table = Columns(entries, list(problems), decimal_commas=decimal_commas)
     read = _read_points(table, counts, given, path, form)
@@ -126,37 +125,13 @@ def _read_points(
         metrics={metric: values[is_eval] for metric, (values, _) in metrics.items()},
     )
     train = _train_points(table, columns, step, epoch, loss, has_loss)
-    _tell_empty_losses(table, columns, np.flatnonzero(~(has_loss | is_eval)))
+    tell_empty_losses(table, columns, counts, {"loss": has_loss, "eval_loss": has_eval})
     return _Points(
         columns={**columns, **{f"eval_{metric}": name for metric, name in metric_names.items()}},
         train=train,
         evals=evals,
         step_is_row=step_is_row,
     )
-
-
-def _tell_empty_losses(table: Columns, columns: Mapping[str, str], others: np.ndarray) -> None:
-    """Where a loss is null and nothing else was measured: some writers put that in place of NaN.
-
-    Args:
-        table: The entries.
-        columns: Quantity -> name in the file.
-        others: Index of each entry that is no point.
-    """
-    known = {columns[one] for one in _OF_A_STEP if one in columns}
-    for name in (columns[one] for one in ("loss", "eval_loss") if one in columns):
-        empty = [
-            at + 1
-            for at in others.tolist()
-            if table.entries[at].get(name, 0) in _EMPTY
-            and all(value in _EMPTY for other, value in table.entries[at].items() if other not in known)
-        ]
-        if empty:
-            table.problems.append(
-                f'"{name}" is empty in {len(empty):,} of {len(table.entries):,} entries, in which nothing '
-                f"else was measured, the first of them entry {empty[0]:,} and the last entry {empty[-1]:,}: "
-                "they are left out; pandas and others write NaN so"
-            )
 
 
 def _is_negative(losses: np.ndarray, problems: list[str]) -> bool:

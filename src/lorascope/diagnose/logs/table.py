@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,13 @@ def delimited_run(
             f"{len(rows) - len(whole):,} rows were passed over: they have another number of columns than the "
             "header, or repeat it"
         )
-    # An empty cell is no value: W&B and pandas write one wherever a step did not log a column.
-    entries = [{name: cell for name, cell in zip(columns, row, strict=True) if cell != ""} for row in whole]
+    # An empty cell is no value: W&B and pandas write one wherever a step did not log a column. Only of a loss
+    # it is kept as None, because it may be one that should be there.
+    losses = _losses_in(columns, whole, given or {})
+    entries = [
+        {name: cell or None for name, cell in zip(columns, row, strict=True) if cell != "" or name in losses}
+        for row in whole
+    ]
     form = "TSV" if lines and "\t" in lines[0] else "CSV"
     semicolons = _delimiter(_told(lines)[0]) == ";"
     return table_run(entries, path, form, given, problems=problems, decimal_commas=semicolons)
@@ -113,8 +118,28 @@ def table_run(
     )
 
 
+def _losses_in(columns: Sequence[str], rows: Sequence[Sequence[str]], given: Mapping[str, str]) -> set[str]:
+    """The columns that will be taken for a loss, of those with a value; of all where none has one."""
+    filled = {name: len(rows) - [row[at] for row in rows].count("") for at, name in enumerate(columns)}
+    for counts in ({name: num for name, num in filled.items() if num}, dict.fromkeys(columns, 0)):
+        found = {**names.guess_columns(counts), **given}
+        losses = {found[one] for one in _LOSSES if one in found} & set(columns)
+        if losses:
+            return losses
+    return set()
+
+
 def columns_as_rows(columns: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """A mapping of lists of one length (the history of Keras) -> rows; None for anything else."""
+    """A mapping of lists of one length (the history of Keras) -> rows; None for anything else.
+
+    pandas also writes mappings by row number, of columns or of whole rows.
+    """
+    inner = list(columns.values())
+    if inner and all(isinstance(one, dict) for one in inner):
+        if all(map(str.isdecimal, columns)):
+            return inner
+        if all(one.keys() == inner[0].keys() and all(map(str.isdecimal, one)) for one in inner):
+            columns = {name: list(one.values()) for name, one in columns.items()}
     lists = {name: column for name, column in columns.items() if isinstance(column, list)}
     lengths = {len(column) for column in lists.values()}
     if len(lengths) != 1 or not any(names.guess_columns(dict.fromkeys(lists, 1)).get(one) for one in _LOSSES):
@@ -143,11 +168,26 @@ def _header(lines: Sequence[str]) -> tuple[list[str] | None, list[list[str]]]:
     delimiter = _delimiter(kept[0])
     if kept[0].count(delimiter) == 0:
         return None, []
-    try:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(kept, delimiter=delimiter)]
-    except csv.Error:
-        return None, []
+    rows = _split(kept, delimiter)
     return rows[0], rows[1:]
+
+
+def _split(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    """The cells of rows; a line is a row where a quotation mark that is never closed would swallow many."""
+    usual = csv.field_size_limit(sum(map(len, lines)) + len(lines))  # a row may hold a whole generated answer
+    try:
+        rows = _stripped(csv.reader(lines, delimiter=delimiter))
+        if len(rows) < len(lines) and sum(line.count('"') for line in lines) % 2:
+            rows = _stripped(row for line in lines for row in csv.reader([line], delimiter=delimiter))
+    except csv.Error:
+        rows = _stripped(line.split(delimiter) for line in lines)
+    finally:
+        csv.field_size_limit(usual)
+    return rows
+
+
+def _stripped(rows: Iterable[list[str]]) -> list[list[str]]:
+    return [[cell.strip() for cell in row] for row in rows]
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,7 +249,8 @@ def _by_split(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             name if name in shared or name == column or names.eval_metric(name) else f"eval_{name}": one
             for name, one in row.items()
         }
-        if is_eval(row) and not any(names.plain(name).startswith("eval") for name in row)
+        if is_eval(row)
+        and not any(names.plain(name).startswith("eval") and one is not None for name, one in row.items())
         else row
         for row in rows
     ]
@@ -239,12 +280,11 @@ def _one_run(
     rows: list[dict[str, Any]], given: Mapping[str, str] | None, problems: list[str]
 ) -> list[dict[str, Any]]:
     """Of an export of W&B with several runs side by side keep one, or its losses would be mixed up."""
-    counts = Counter(chain.from_iterable(rows))
     runs: dict[str, int] = {}
-    for name, count in counts.items():
+    for name in dict.fromkeys(chain.from_iterable(rows)):
         run, separator, column = name.rpartition(_OF_RUN)
         if separator and names.plain(column) in names.LOSS_NAMES:
-            runs[run] = max(runs.get(run, 0), count)
+            runs[run] = max(runs.get(run, 0), sum(row.get(name) is not None for row in rows))
     if len(runs) < 2:
         return rows
     wanted = {name.rpartition(_OF_RUN)[0] for name in (given or {}).values()} & set(runs)
@@ -254,6 +294,14 @@ def _one_run(
         f'the table holds {len(runs)} runs side by side: "{kept}" was read, not {others}; name a column '
         "of another to read that"
     )
+    # A row of another run alone has no loss of this one, which is no loss that is missing.
     return [
-        {name: one for name, one in row.items() if name.rpartition(_OF_RUN)[0] in ("", kept)} for row in rows
+        {name: one for name, one in row.items() if name.rpartition(_OF_RUN)[0] in ("", kept)}
+        for row in rows
+        if kept in (told := _runs_of(row)) or not told
     ]
+
+
+def _runs_of(row: Mapping[str, Any]) -> set[str]:
+    """The runs of which a row has a value."""
+    return {name.rpartition(_OF_RUN)[0] for name, one in row.items() if one is not None} - {""}

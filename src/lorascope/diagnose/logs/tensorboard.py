@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.diagnose.logs.curve import Facts, LoggedRun
+from lorascope.diagnose.logs.damage import damage_told
 from lorascope.diagnose.logs.event_file import Value, values_of
 from lorascope.diagnose.logs.faults import nothing_logged
 from lorascope.diagnose.logs.names import EVAL_WORDS
@@ -76,11 +77,8 @@ def _run(
     values: list[Value] = []
     halves = (*_TRAIN_FOLDERS, *EVAL_WORDS)
     for file, data in files:
-        found, whole = values_of(data)
-        if not whole:
-            problems.append(
-                f"{file.name} is damaged or still being written: {len(found):,} values before that were read"
-            )
+        found, passed_over = values_of(data)
+        problems += damage_told(file.name, passed_over, len(data), f"{len(found):,} values")
         half = file.parent.name if path.is_dir() and file.parent.name.lower() in halves else ""
         values += [Value(one.step, f"{half}/{one.tag}", one.value) for one in found] if half else found
     if not values:

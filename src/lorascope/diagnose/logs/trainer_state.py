@@ -1,13 +1,14 @@
 """trainer_state.json of transformers, old or new, whole or cut -> `LoggedRun`."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lorascope.diagnose.logs.curve import Facts, LoggedRun
+from lorascope.diagnose.logs.cut_json import cut_told, whole_entries
 from lorascope.diagnose.logs.faults import unreadable
+from lorascope.diagnose.logs.json_value import sound_words
 from lorascope.diagnose.logs.numbers import LARGEST_COUNT, as_count, as_number
 from lorascope.diagnose.logs.points import logged_run
 
@@ -16,7 +17,6 @@ FORM = "trainer_state.json of transformers"
 
 _HISTORY = re.compile(r'"log_history"\s*:\s*\[')
 _GLOBAL_STEP = re.compile(rb'"global_step"\s*:\s*(\d+)')
-_SPACE = re.compile(r"[\s,]*")
 
 
 def state_run(
@@ -37,28 +37,23 @@ def state_run(
     return logged_run(entries, path=path, form=FORM, facts=_facts(state), given=given, problems=problems)
 
 
-def cut_run(text: str, path: Path, given: Mapping[str, str] | None = None) -> LoggedRun:
+def cut_run(
+    text: str, path: Path, given: Mapping[str, str] | None = None, *, problems: list[str]
+) -> LoggedRun:
     """Read what is whole of a file that ends in the middle.
 
     Args:
         text: With the start of "log_history".
         path: The file.
         given: Quantity -> name where it is not to be guessed.
+        problems: What was noteworthy so far.
 
     Raises:
         RunError: No entry of it is whole.
     """
+    text = sound_words(text)
     start = _HISTORY.search(text)
-    entries: list[dict[str, Any]] = []
-    decoder = json.JSONDecoder()
-    at = _SPACE.match(text, start.end()).end() if start else len(text)  # type: ignore[union-attr]
-    while at < len(text) and text[at] == "{":
-        try:
-            entry, at = decoder.raw_decode(text, at)
-        except ValueError:
-            break
-        entries.append(entry)
-        at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
+    entries = whole_entries(text, start.end())[0] if start else []
     if not entries:
         raise unreadable(
             path,
@@ -66,8 +61,7 @@ def cut_run(text: str, path: Path, given: Mapping[str, str] | None = None) -> Lo
             "it was not written to its end: the disk was full, or the process was killed meanwhile",
             "give the trainer_state.json of an earlier checkpoint",
         )
-    problem = f"the file is damaged or ends in the middle: {len(entries):,} whole entries were read"
-    return logged_run(entries, path=path, form=FORM, given=given, problems=[problem])
+    return logged_run(entries, path=path, form=FORM, given=given, problems=[*problems, cut_told(entries)])
 
 
 def has_history(text: str) -> bool:

@@ -1,19 +1,20 @@
 """The run file of W&B (run-ID.wandb, of a run offline or online) -> its history, without W&B.
 
-A file is a chain of records in blocks of 32 KiB (LevelDB's log: checksum, length, kind), each a Record in
-protobuf's wire format. Of a Record only what was logged is read; the console, the machine and the summary,
-which is written anew with each step, are passed over.
+A file is a chain of records (`record_chain`), each a Record in protobuf's wire format. Of a Record only what
+was logged is read; the console, the machine and the summary, which is written anew with each step, are passed
+over.
 """
 
-import json
 import struct
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lorascope.diagnose.logs.curve import LoggedRun
+from lorascope.diagnose.logs.damage import Span, damage_told, pass_over
 from lorascope.diagnose.logs.faults import AS_HISTORY, nothing_logged
+from lorascope.diagnose.logs.json_value import json_value
+from lorascope.diagnose.logs.record_chain import records_of
 from lorascope.diagnose.logs.table import table_run
 from lorascope.diagnose.logs.wire_format import fields_of
 
@@ -23,10 +24,6 @@ PRINTED = Path("files") / "output.log"
 
 _MAGIC = b":W&B"
 _FILE_HEADER = 7
-_HEADER = struct.Struct("<IHB")  # checksum, length, kind
-_BLOCK_BYTES = 1 << 15
-# Kinds: what is longer than a block is cut into a first part, middle ones and a last one.
-_WHOLE, _FIRST, _LAST = 1, 2, 4
 
 # Field numbers of wandb_internal.proto.
 _RECORD_HISTORY = 2
@@ -58,7 +55,7 @@ def wandb_run(data: bytes, path: Path, given: Mapping[str, str] | None = None) -
         RunError: What was logged holds no loss.
         NothingLogged: Nothing was logged yet.
     """
-    history, whole = history_of(data)
+    history, passed_over = history_of(data)
     if not history:
         raise nothing_logged(
             path,
@@ -67,54 +64,28 @@ def wandb_run(data: bytes, path: Path, given: Mapping[str, str] | None = None) -
             f"let training go on; {AS_HISTORY}",
             form=FORM,
         )
-    problems = []
-    if not whole:
-        problems.append(
-            f"{path.name} is damaged or still being written: {len(history):,} lines before that were read"
-        )
+    problems = damage_told(path.name, passed_over, len(data), f"{len(history):,} lines")
     return table_run(history, path, FORM, given, problems=problems)
 
 
-def history_of(data: bytes) -> tuple[list[dict[str, Any]], bool]:
+def history_of(data: bytes) -> tuple[list[dict[str, Any]], list[Span]]:
     """Read what was logged.
 
     Args:
         data: All bytes of a file.
 
     Returns:
-        A line for each call that logged, "outer/inner" where a name is nested, and whether the file is whole:
-        reading stops at the first record that is cut or damaged.
+        A line for each call that logged, "outer/inner" where a name is nested, and the spans of bytes that
+        could not be read.
     """
     lines: list[dict[str, Any]] = []
-    try:
-        for record in _records(data):
+    passed_over: list[Span] = []
+    for record, span in records_of(data, _FILE_HEADER, passed_over):
+        try:
             lines += [_line(value) for number, value in fields_of(record) if number == _RECORD_HISTORY]
-    except (ValueError, IndexError, struct.error):
-        return lines, False
-    return lines, True
-
-
-def _records(data: bytes) -> Iterator[bytes]:
-    """The records of a file.
-
-    Raises:
-        ValueError, struct.error: One is cut or damaged.
-    """
-    at, record = _FILE_HEADER, b""
-    while at < len(data):
-        left = _BLOCK_BYTES - at % _BLOCK_BYTES
-        if left < _HEADER.size:  # no header fits: the block's end is filled up
-            at += left
-            continue
-        checksum, length, kind = _HEADER.unpack_from(data, at)
-        at += _HEADER.size
-        part = data[at : at + length]
-        if zlib.crc32(part, zlib.crc32(bytes([kind]))) != checksum:
-            raise ValueError("a record is cut or damaged")
-        at += length
-        record = part if kind in (_WHOLE, _FIRST) else record + part
-        if kind in (_WHOLE, _LAST):
-            yield record
+        except (ValueError, IndexError, struct.error):
+            pass_over(passed_over, *span)
+    return lines, passed_over
 
 
 def _line(history: int | bytes) -> dict[str, Any]:
@@ -130,12 +101,19 @@ def _item(item: int | bytes) -> tuple[str, Any]:
         if number in (_ITEM_KEY, _ITEM_NESTED_KEY) and isinstance(value, bytes):
             names.append(value.decode("utf-8", errors="replace"))
         elif number in (_ITEM_JSON, _ITEM_VALUE_JSON) and isinstance(value, bytes):
-            told = json.loads(value)
+            told = _decoded(value)
         elif number == _ITEM_INTEGER and isinstance(value, int):
             told = value >> 1 ^ -(value & 1)  # zigzag: 0, -1, 1, -2, ... are written as 0, 1, 2, 3
         elif number == _ITEM_NUMBER and isinstance(value, bytes):
             told = struct.unpack("<d", value)[0]
     return "/".join(names), told
+
+
+def _decoded(value: bytes) -> Any:
+    try:
+        return json_value(value)
+    except RecursionError:  # no number is nested that deep
+        return None
 
 
 def _nested(value: int | bytes) -> Iterator[tuple[int, int | bytes]]:
