@@ -92,8 +92,8 @@ def _never_back(evidence: Evidence) -> Finding | None:
             "sentence": f"It began at {math.exp(opening):.3f}; its best {climb.width:,} points in a row have "
             f"a median of {math.exp(climb.best):.3f}, the last {climb.width:,} one of {last:.3f}.",
         },
-        f"{_DEVIATIONS:.0f} deviations of the noise ({climb.spread:.1%} of the loss), which neighbouring points "
-        "may share; examples ordered by difficulty or length look the same",
+        f"{_DEVIATIONS:.0f} deviations of the noise ({climb.spread:.1%} of the loss), which neighbours may "
+        "share; examples ordered by difficulty or length look the same",
     )
 
 
