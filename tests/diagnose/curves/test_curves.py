@@ -265,3 +265,20 @@ def test_a_diverging_training_is_not_told_to_look_at_its_data_too() -> None:
     rising = np.concatenate([2.0 * np.exp(-np.arange(100) / 50), np.linspace(0.3, 6.0, 100)])
     verdict, found = judged(made_log(rising, noise=0.05))
     assert verdict == "diverging" and "not_learning" not in found
+
+
+@pytest.mark.parametrize(
+    ("evals", "told"),
+    [
+        ([float("nan")] * 5, "5 evaluations are logged and none of them is finite"),
+        ([1.9, *[float("nan")] * 4], "5 evaluations are logged and 1 of them is finite"),
+        ([1.9, 1.8, float("nan")], "3 evaluations are logged and 2 of them are finite"),
+        ([1.9, 1.8, 1.7], "3 evaluations are logged"),
+        ([float("nan")], "1 evaluation is logged and its loss is not finite"),
+    ],
+)
+def test_evaluations_that_are_no_number_are_counted_where_none_is_shipped(
+    evals: list[float], told: str
+) -> None:
+    why = diagnose(made_log(FALLING, every(evals)))["step_to_ship"]["why"]
+    assert why == f"{told}, so no checkpoint is shown to be better than another"

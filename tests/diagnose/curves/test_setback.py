@@ -13,6 +13,7 @@ from lorascope.diagnose.rules import diagnose
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from made_logs import made_log
 
+FALLING_RATE = 2e-4 * (1 - np.arange(200) / 200)
 NUM, LOST_AT = 200, 100
 
 
@@ -148,3 +149,75 @@ def test_the_step_to_ship_stands_on_the_same_side_of_a_setback_as_the_best() -> 
     report = diagnose(made_log(losses, evals_of(losses), noise=0.05))
     assert any(one["rule"] == "setback" for one in report["findings"])
     assert min(report["step_to_ship"]["tied_steps"]) > LOST_AT
+
+
+def lost_twice(share: float = 1.0, at: tuple[int, int] = (60, 124)) -> np.ndarray:
+    """Falls from 3 to 1 within 25 of 200 steps, gives back a share of its gain twice and falls again."""
+    losses = 1 + 2 * np.exp(-8 * np.arange(NUM) / NUM)
+    for lost_at in at:
+        back = share * (3 - losses[lost_at])
+        losses[lost_at:] += back * np.exp(-14 * np.arange(NUM - lost_at) / NUM)
+    return losses
+
+
+@pytest.mark.parametrize(("share", "noise", "least"), [(1.0, 0.05, 20), (1.0, 0.1, 19), (0.7, 0.1, 17)])
+def test_two_setbacks_are_seen_where_the_learning_rate_falls_all_the_while(
+    share: float, noise: float, least: int
+) -> None:
+    losses = lost_twice(share)
+    found = [
+        logged_setback(made_log(losses, noise=noise, seed=one, rate=FALLING_RATE, epochs=3.0))
+        for one in range(20)
+    ]
+    seen = [one for one in found if isinstance(one, Finding)]
+    assert len(seen) >= least
+    assert all(len(one.evidence["other_steps"]) == 1 for one in seen)
+    assert "It rose likewise at step" in seen[0].evidence["sentence"]
+
+
+def test_two_setbacks_without_evaluations_are_unstable_and_no_stairs() -> None:
+    report = diagnose(made_log(lost_twice(), noise=0.05, rate=FALLING_RATE, epochs=3.0))
+    assert report["verdict"] == "unstable"
+
+
+def test_two_rises_at_a_rate_that_does_not_fall_may_be_blocks() -> None:
+    assert logged_setback(made_log(lost_twice(), noise=0.05)) is None
+
+
+def test_rows_sorted_from_hard_to_easy_in_each_epoch_are_no_setbacks() -> None:
+    # The loss doubles where each epoch begins; two boundaries of three epochs, three of four.
+    for num_epochs in (3, 4):
+        time = np.arange(NUM) / NUM
+        losses = 3 * np.exp(-time) * (2 - (num_epochs * time) % 1)
+        for seed in range(20):
+            evidence = made_log(losses, noise=0.1, seed=seed, rate=FALLING_RATE, epochs=float(num_epochs))
+            assert logged_setback(evidence) is None
+
+
+def test_blocks_at_a_falling_rate_rise_too_often_to_be_setbacks() -> None:
+    block = np.tile(1.6 * np.exp(-0.02 * np.arange(50)), 4) * np.repeat([2.0, 1.6, 1.4, 1.2], 50)
+    assert logged_setback(made_log(block, noise=0.05, rate=FALLING_RATE)) is None
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.3])
+def test_healthy_falls_at_a_falling_rate_are_no_setbacks(noise: float) -> None:
+    generator = np.random.default_rng(int(100 * noise))
+    for seed in range(60):
+        num, depth, pace = 200, generator.uniform(0.2, 0.85), generator.uniform(2, 30)
+        losses = 2 * (1 - depth * (1 - np.exp(-pace * np.arange(num) / num)))
+        assert logged_setback(made_log(losses, noise=noise, seed=seed, rate=FALLING_RATE)) is None
+
+
+def test_the_leap_of_a_setback_is_no_noise_of_the_smallest_rise_to_be_seen() -> None:
+    # Ten evaluations leap at the setback from 1.3 to 2.8; the second differences across it hold all of that.
+    losses = lost()
+    evals = evals_of(losses)
+    report = diagnose(made_log(losses, evals, noise=0.05))
+    logs = np.log(list(evals.values()))
+    assert any(one["rule"] == "setback" for one in report["findings"])
+    # 4.3 * sqrt(5 / 6) noises, of a noise from the median of second differences: 1.4826 median / sqrt(6).
+    noise = 1.4826 * float(np.median(np.abs(np.diff(logs, 2)))) / np.sqrt(6)
+    expected = np.expm1(max(0.01, 4.3 * np.sqrt(5 / 6) * noise))
+    assert report["visible_rise"]["share"] == pytest.approx(expected)
+    with_leap = np.sqrt(np.mean(np.diff(logs, 2)[-5:] ** 2) / 6)  # the last two thirds of eight differences
+    assert expected < 0.5 * np.expm1(4.3 * np.sqrt(5 / 6) * with_leap)

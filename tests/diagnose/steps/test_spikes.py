@@ -76,8 +76,23 @@ def test_leaps_at_equal_distances_are_told_as_a_rhythm_without_advice_on_the_rat
 def test_a_training_that_collapses_has_no_rhythm_of_neighbouring_points() -> None:
     # The 32 points behind the collapse leap out of the 64 before, until half of those are high as well.
     found = spikes(made_log(np.concatenate([np.full(200, 1.2), np.full(60, 10.8)]), noise=0.03))
-    assert isinstance(found, Finding) and found.evidence["num_spikes"] >= 30
-    assert found.evidence["rhythm"] is None and found.severity == "warn"
+    assert isinstance(found, Finding) and found.evidence["num_spikes"] == 1
+    assert found.evidence["rhythm"] is None and found.evidence["longest_points"] >= 30
+
+
+def test_a_loss_that_jumps_and_stays_up_for_some_steps_leaps_once() -> None:
+    losses = np.full(400, 2.0)
+    losses[200:212] = 6.0  # steps 201 to 212
+    found = spikes(made_log(losses, noise=0.05))
+    assert isinstance(found, Finding) and found.evidence["steps"] == [201] and found.severity == "info"
+    assert found.evidence["longest_points"] == 12
+    assert "From step 201 on it stayed up for 12 points" in found.evidence["sentence"]
+
+
+def test_leaps_between_which_the_loss_comes_back_are_counted_each() -> None:
+    found = spikes(made_log(leaping(400, [200, 202, 205]), noise=0.05))
+    assert isinstance(found, Finding) and found.evidence["steps"] == [200, 202, 205]
+    assert found.severity == "warn" and "stayed up" not in found.evidence["sentence"]
 
 
 def test_leaps_where_epochs_begin_are_told_so() -> None:

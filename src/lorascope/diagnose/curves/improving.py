@@ -7,9 +7,10 @@ import numpy as np
 from lorascope.diagnose.curves.logged import MIN_EVALS, LoggedCurve, logged_curve, need_curve
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
-from lorascope.diagnose.steps.fall import MIN_POINTS, noise
+from lorascope.diagnose.steps.fall import MIN_POINTS
 from lorascope.diagnose.steps.gates import need_points
 from lorascope.diagnose.steps.staircase import staircase
+from lorascope.diagnose.steps.wander import wander
 
 RULE = "still_improving"
 _GAIN, _ANNEALED_GAIN = 0.02, 0.05
@@ -30,9 +31,10 @@ def logged_improving(evidence: Evidence) -> Outcome:
         end alone brings some), or by 0.2 % and the noise where less than half of the planned steps were made,
         or the last one is the best while the training loss fell by 5 % (never at a rate that has run out).
         Without evaluations: the training loss fell by 5 % over the last quarter (10 % where the learning rate
-        has run out, or is not logged and the fall is not steady), shown by its slope over the last half,
-        within the first 6 epochs, and not in stairs. So too beside one evaluation, or two or three of which
-        each is below the one before: too few to know their noise, and they are told.
+        has run out, or is not logged and the fall is not steady), shown by its slope over the last half
+        against noise that may be correlated, within the first 6 epochs, and not in stairs. So too beside one
+        evaluation, or two or three of which each is below the one before: too few to know their noise, and
+        they are told.
     Gate: 4 evaluations, or 20 training points and 50 steps.
     Advice: more steps, and validation rows where there are none.
 
@@ -75,7 +77,7 @@ def train_gain(evidence: Evidence) -> tuple[float, float] | None:
     half = np.log(losses[len(losses) // 2 :])
     slope, per_noise = _line(half)
     quarter = len(losses) / 4
-    return 1 - math.exp(slope * quarter), max(noise(half), 1e-9) * per_noise * quarter
+    return 1 - math.exp(slope * quarter), max(wander(half).as_independent, 1e-9) * per_noise * quarter
 
 
 def _line(logs: np.ndarray) -> tuple[float, float]:
@@ -96,7 +98,7 @@ def _is_steady(losses: np.ndarray) -> bool:
     middle, _ = _line(logs[quarter:-quarter])
     last, per_noise = _line(logs[-quarter:])
     least, most = _STEADY
-    shown = _RUNNING_OUT * middle - last > _Z95 * per_noise * noise(logs)
+    shown = _RUNNING_OUT * middle - last > _Z95 * per_noise * wander(logs).as_independent
     return middle < 0 and least <= last / middle <= most and shown
 
 

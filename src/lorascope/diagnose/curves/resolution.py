@@ -3,12 +3,15 @@
 import math
 
 from lorascope.diagnose.curves.logged import ABOVE_DEVIATIONS, need_curve
+from lorascope.diagnose.curves.setback import lost_at, without_leap
 from lorascope.diagnose.evidence import Evidence, Json
 from lorascope.diagnose.finding import NotRun
 
 
 def logged_visible_rise(evidence: Evidence) -> Json | None:
     """The smallest rise of evaluation loss that the noise of this curve does not explain.
+
+    The leap of a setback is no noise.
 
     Returns:
         "nats", "share" of the loss, "num_rows" (None: a log does not say) and the "sentence"; None where too
@@ -17,6 +20,8 @@ def logged_visible_rise(evidence: Evidence) -> Json | None:
     curve = need_curve("resolution", evidence)
     if isinstance(curve, NotRun) or not math.isfinite(curve.noise):
         return None
+    if lost_at(evidence) is not None:
+        curve = without_leap(curve)
     share, loss = math.expm1(curve.visible_rise()), float(curve.loss_E[-1])
     return {
         "nats": share * loss,

@@ -23,6 +23,7 @@ _DEVIATIONS, _TIMES_USUAL = 5.0, 4.0
 _DEVIATIONS_CONFIRMED, _NOISES_CONFIRMED = 2.5, 4.0
 _SIMILAR, _SIMILAR_DEVIATIONS = 0.5, 3.5
 _DENIED = 0.25
+_MOST_OTHERS, _SHARE_OF_SEVERAL, _NEAR = 2, 0.4, 3
 _RATE_ROSE, _SHARE_AT_A_RAISED_RATE = 1.25, 0.5
 
 
@@ -40,6 +41,7 @@ class _Setback:
         deviations: The rise of the log loss in standard errors.
         evals: Index of the evaluation before and of the highest behind it, where such stand close by.
         confirmed: Whether these show the same.
+        others: Steps at which the loss rose likewise.
     """
 
     index: int
@@ -51,6 +53,7 @@ class _Setback:
     deviations: float
     evals: tuple[int, int] | None = None
     confirmed: bool = False
+    others: tuple[int, ...] = ()
 
 
 def logged_setback(evidence: Evidence) -> Outcome:
@@ -60,10 +63,12 @@ def logged_setback(evidence: Evidence) -> Outcome:
         20 % of what had been gained since the opening is given back, and 40 % of the rise is made good by the
         end: one that stays is `diverging`. Shown, either of two: (a) by 5 standard errors and by 4 times what
         such medians usually differ by in this curve, while no second rise elsewhere is half as high, because
-        examples that come in blocks rise again and again, and the loss does not leap all the time
-        (`unstable`); evaluations while it is up that did not rise by a quarter of it deny it. (b) By 2.5
-        standard errors where evaluation jumped there likewise and beyond 4 times its noise. Where the
-        learning rate was raised, a warm restart say, the loss rises with it: then half must be given back.
+        examples that come in blocks rise again and again; or two such others are there, 40 % of the gain is
+        lost, the learning rate falls across each, and not all are where an epoch begins. Nor does the loss
+        leap all the time (`unstable`); evaluations while it is up that did not rise by a quarter of it deny
+        it. (b) By 2.5 standard errors where evaluation jumped there likewise and beyond 4 times its noise.
+        Where the learning rate was raised, a warm restart say, the loss rises with it: then half must be
+        given back.
     Gate: 30 points.
     Advice: what happened at that step.
 
@@ -75,7 +80,7 @@ def logged_setback(evidence: Evidence) -> Outcome:
     if missing is not None:
         return missing
     levels, curve = levels_of(evidence), logged_curve(evidence)
-    found = _confirmed(levels, curve) or _by_training_alone(levels, curve)
+    found = _confirmed(levels, curve) or _by_training_alone(evidence, levels, curve)
     if found is None or isinstance(divergence(evidence), Finding):
         return None
     if not found.confirmed and isinstance(unstable(evidence), Finding):
@@ -84,6 +89,17 @@ def logged_setback(evidence: Evidence) -> Outcome:
     if raised and found.share < _SHARE_AT_A_RAISED_RATE:
         return None
     return _finding(evidence, levels, curve, found, raised)
+
+
+def lost_at(evidence: Evidence) -> int | None:
+    """The step at which a logged training lost what it had learnt; None where it did not."""
+    found = logged_setback(evidence)
+    return int(found.evidence["step"]) if isinstance(found, Finding) else None
+
+
+def without_leap(curve: LoggedCurve) -> LoggedCurve:
+    """The same curve, its noise told without the leap of a setback, which is none."""
+    return replace(curve, noise=min(curve.noise, trendless_noise(np.log(curve.loss_E))))
 
 
 def _confirmed(levels: Levels, curve: LoggedCurve | None) -> _Setback | None:
@@ -102,8 +118,11 @@ def _confirmed(levels: Levels, curve: LoggedCurve | None) -> _Setback | None:
     return max(found, key=lambda one: one.deviations, default=None)
 
 
-def _by_training_alone(levels: Levels, curve: LoggedCurve | None) -> _Setback | None:
-    """The clearest rise that needs no other witness, if it is the only one and no evaluation denies it."""
+def _by_training_alone(evidence: Evidence, levels: Levels, curve: LoggedCurve | None) -> _Setback | None:
+    """The clearest rise that needs no other witness, if it is the only one and no evaluation denies it.
+
+    One of two or three is enough where the learning rate fell all the while.
+    """
     found = []
     for shifts in shifts_of(levels):
         chosen = _gives_back(shifts, levels.opening) & (shifts.deviations_S >= _DEVIATIONS)
@@ -112,8 +131,10 @@ def _by_training_alone(levels: Levels, curve: LoggedCurve | None) -> _Setback | 
     if not found:
         return None
     one, shifts = max(found, key=lambda pair: pair[0].deviations)
-    if _similar_elsewhere(shifts, one):
+    others = _similar_elsewhere(levels, shifts, one)
+    if others and not _lost_at_a_falling_rate(evidence, levels, one, others):
         return None
+    one = replace(one, others=tuple(int(levels.step_M[at]) for at in others))
     evals = _evals_behind(levels, curve, one) if curve is not None else None
     if curve is None or evals is None:
         return one
@@ -151,11 +172,31 @@ def _clearest(shifts: Shifts, chosen: np.ndarray, opening: float) -> list[_Setba
     ]
 
 
-def _similar_elsewhere(shifts: Shifts, one: _Setback) -> bool:
-    """Whether the curve rises in other places too: by half as much, and by more than chance."""
+def _similar_elsewhere(levels: Levels, shifts: Shifts, one: _Setback) -> list[int]:
+    """Where else the curve rises, by half as much and beyond chance: index of each first point behind."""
     elsewhere = np.abs(shifts.at_S - one.index) >= 2 * one.width
     high = shifts.rise_S >= _SIMILAR * math.log(one.after / one.before)
-    return bool((elsewhere & high & (shifts.deviations_S >= _SIMILAR_DEVIATIONS)).any())
+    left = elsewhere & high & (shifts.deviations_S >= _SIMILAR_DEVIATIONS)
+    found: list[int] = []
+    while left.any():
+        at = int(shifts.at_S[left][np.argmax(shifts.rise_S[left])])
+        found.append(at)
+        left &= np.abs(shifts.at_S - at) >= 2 * one.width
+    return sorted(found)
+
+
+def _lost_at_a_falling_rate(evidence: Evidence, levels: Levels, one: _Setback, others: Sequence[int]) -> bool:
+    """Whether a rise that is not the only one is still a setback: a training may be resumed twice.
+
+    A warm restart raises the rate, so the logged one must fall across each rise; blocks of other examples
+    rise more often than thrice, give back less, or begin where epochs do.
+    """
+    rises = [one.index, *others]
+    if len(others) > _MOST_OTHERS or one.share < _SHARE_OF_SEVERAL:
+        return False
+    return all(_rate_fell(evidence, levels, at, one.width) for at in rises) and not all(
+        _is_where_an_epoch_begins(evidence, levels, at) for at in rises
+    )
 
 
 def _evals_behind(levels: Levels, curve: LoggedCurve, one: _Setback) -> tuple[int, int] | None:
@@ -184,6 +225,24 @@ def _setbacks_of(curve: LoggedCurve, opening: float) -> Sequence[int]:
         if curve.rise(index - 1, index) >= least and gives_back and again:
             found.append(index)
     return found
+
+
+def _rate_fell(evidence: Evidence, levels: Levels, at: int, width: int) -> bool:
+    """Whether the logged learning rate fell from the window before a rise to that behind it, never rising."""
+    steps, rates = evidence.steps.step, evidence.steps.learning_rate
+    first, end = levels.step_M[max(0, at - width)], levels.step_M[min(len(levels), at + width) - 1]
+    inside = rates[np.isfinite(rates) & (steps >= first) & (steps <= end)]
+    return bool(len(inside) > 1 and (np.diff(inside) <= 0).all() and inside[-1] < inside[0])
+
+
+def _is_where_an_epoch_begins(evidence: Evidence, levels: Levels, at: int) -> bool:
+    """Whether an epoch begins within three points of a rise."""
+    steps, epochs = evidence.steps.step, evidence.steps.epoch
+    near = (max(0, at - 1 - _NEAR), min(len(levels) - 1, at + _NEAR))
+    inside = epochs[
+        np.isfinite(epochs) & (steps >= levels.step_M[near[0]]) & (steps <= levels.step_M[near[1]])
+    ]
+    return bool(len(inside) > 1 and np.ceil(inside[-1] - 1e-6) > np.ceil(inside[0] - 1e-6))
 
 
 def _rate_rose(evidence: Evidence, levels: Levels, one: _Setback) -> bool:
@@ -225,16 +284,22 @@ def _finding(
             "deviations": one.deviations,
             "noise": levels.spread,
             "learning_rate_rose": raised,
+            "other_steps": list(one.others),
             **evaluated,
             "sentence": f"It opened at {levels.opening:.4g}. Median {one.before:.4g} up to {word} "
             f"{step_before:,}, {one.after:.4g} behind it, {one.last:.4g} at the end: {one.share:.0%} of what "
-            f"had been gained was given back.{told}",
+            f"had been gained was given back.{_likewise(word, one)}{told}",
         },
         how_sure=_how_sure(evidence, one),
         action=f"look at what happened at {word} {step:,}: a resume that did not load the adapter or the "
         f"optimizer's state, broken rows, or a rate that is too high: {evidence.slower()}",
         would_change="a training loss that goes on from where it was",
     )
+
+
+def _likewise(word: str, one: _Setback) -> str:
+    others = " and ".join(f"{at:,}" for at in one.others)
+    return f" It rose likewise at {word} {others}." if others else ""
 
 
 def _how_sure(evidence: Evidence, one: _Setback) -> str:

@@ -1,17 +1,13 @@
 """Which checkpoint of another trainer to ship: the earliest on disk not shown to be worse than the best."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from lorascope.diagnose.curves.logged import MIN_EVALS, logged_curve, trendless_noise
+from lorascope.diagnose.curves.logged import MIN_EVALS, logged_curve
 from lorascope.diagnose.curves.metric_disagrees import disagreement
 from lorascope.diagnose.curves.overfitting import few_overfit
-from lorascope.diagnose.curves.setback import logged_setback
+from lorascope.diagnose.curves.setback import lost_at, without_leap
 from lorascope.diagnose.evidence import Evidence
-from lorascope.diagnose.finding import Finding
 
 Json = dict[str, Any]
 
@@ -40,22 +36,17 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
         why = f"each evaluation after that of step {step:,} is above the one before"
         return _choice(name, step, why, [step], shown=name is not None)
     if curve is None or len(curve) < MIN_EVALS:
-        num = 0 if curve is None else len(curve)
-        return _choice(
-            None,
-            None,
-            f"{num} evaluation{'s are' if num != 1 else ' is'} logged, so no checkpoint is shown to be "
-            "better than another",
-        )
-    lost_at = _lost_at(evidence)
-    if lost_at is not None:  # that leap is no noise
-        curve = replace(curve, noise=min(curve.noise, trendless_noise(np.log(curve.loss_E))))
+        told = _num_logged(evidence, 0 if curve is None else len(curve))
+        return _choice(None, None, f"{told}, so no checkpoint is shown to be better than another")
+    lost = lost_at(evidence)
+    if lost is not None:
+        curve = without_leap(curve)
     best, tie = curve.best(), curve.within_noise()
     tied = [
         int(step)
         for step, loss in zip(curve.step_E, curve.loss_E, strict=True)
         if _within(loss, curve.loss_E[best], tie)
-        and (lost_at is None or (step < lost_at) == (curve.step_E[best] < lost_at))
+        and (lost is None or (step < lost) == (curve.step_E[best] < lost))
     ]
     best_step = int(curve.step_E[best])
     disagrees = disagreement(evidence, curve)
@@ -77,10 +68,15 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
     return _choice(None, tied[0], why + other, tied)
 
 
-def _lost_at(evidence: Evidence) -> int | None:
-    """The step at which the training lost what it had learnt; None where it did not."""
-    found = logged_setback(evidence)
-    return int(found.evidence["step"]) if isinstance(found, Finding) else None
+def _num_logged(evidence: Evidence, num: int) -> str:
+    """How many evaluations there are to choose from, and how many more that are no number."""
+    broken = int(evidence.log.evals.loss_not_finite.sum()) if evidence.log is not None else 0
+    if not broken:
+        return f"{num} evaluation{'s are' if num != 1 else ' is'} logged"
+    if num + broken == 1:
+        return "1 evaluation is logged and its loss is not finite"
+    finite = f"{num or 'none'} of them {'is' if num <= 1 else 'are'} finite"
+    return f"{num + broken} evaluations are logged and {finite}"
 
 
 def _within(loss: float, best: float, tie: float) -> bool:

@@ -2,15 +2,16 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from lorascope.diagnose.evidence import Evidence
-from lorascope.diagnose.steps.fall import median_difference_stderr, noise
+from lorascope.diagnose.steps.wander import difference_stderr, wander
 from lorascope.metrics.quantiles import median
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Climb:
     """The end of a curve above its best stretch; the end itself is its best where there are too few points.
 
@@ -21,7 +22,6 @@ class Climb:
         step: Of the last point of the best stretch.
         best: Median of the best stretch.
         last: Median of the last one.
-        spread: Noise of one point, as of `noise`.
     """
 
     logs: np.ndarray
@@ -30,17 +30,21 @@ class Climb:
     step: float
     best: float
     last: float
-    spread: float
 
     @property
     def height(self) -> float:
         """ln(loss of the last stretch / loss of the best one)."""
         return self.last - self.best
 
-    @property
+    @cached_property
     def deviations(self) -> float:
-        """The height in standard errors of a difference of two medians."""
-        return self.height / median_difference_stderr(self.spread, self.width)
+        """The height in standard errors of a difference of two medians, of noise that may be correlated."""
+        return self.height / max(difference_stderr(self.logs, self.width, self.width), 1e-9)
+
+    @cached_property
+    def spread(self) -> float:
+        """Noise of one point, as of `wander`: sought where it decides, because it takes a while."""
+        return max(wander(self.logs).spread, 1e-9)
 
 
 def stretch_climb(evidence: Evidence) -> Climb:
@@ -49,7 +53,7 @@ def stretch_climb(evidence: Evidence) -> Climb:
     usable = np.isfinite(points.loss) & (points.loss > 0)
     logs, steps = np.log(points.loss[usable]), points.step[usable]
     width = max(3, len(logs) // 10)
-    last, spread = float(median(logs[-width:])) if len(logs) else 0.0, max(noise(logs), 1e-9)
+    last = float(median(logs[-width:])) if len(logs) else 0.0
     starts = range(0, len(logs) - 2 * width + 1, max(1, width // 3))
     medians = [float(median(logs[one : one + width])) for one in starts]
     best = int(np.argmin(medians)) if medians else None
@@ -61,5 +65,4 @@ def stretch_climb(evidence: Evidence) -> Climb:
         step=math.nan if best is None else float(steps[start - 1]),
         best=last if best is None else medians[best],
         last=last,
-        spread=spread,
     )

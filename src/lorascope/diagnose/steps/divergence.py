@@ -8,6 +8,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, Outcome, Severity
 from lorascope.diagnose.steps.climb import stretch_climb
 from lorascope.diagnose.steps.gates import need_points
+from lorascope.diagnose.steps.wander import difference_stderr, wander_of_part
 from lorascope.metrics.quantiles import median
 
 RULE = "diverging"
@@ -22,22 +23,22 @@ def divergence(evidence: Evidence) -> Outcome:
     """Find a training that comes apart, in the losses of its steps.
 
     Signal, either of two. (a) The median log loss of the newest 32 steps lies more than 3 robust standard
-        deviations above that of the 64 before, and so does that of the newest 8: it is not recovering. (b)
-        The median of the last tenth lies 1.3 times and 6 deviations above the first loss, or 1.5 times and 6
-        standard errors above the best stretch of that length.
+        deviations above that of the 64 before, and so does that of the newest 8: it is not recovering; and
+        by 6 standard errors. (b) The median of the last tenth lies 1.3 times and 6 deviations above the first
+        loss, or 1.5 times and 6 standard errors above the best stretch of that length. Neighbours may be
+        alike: smoothed losses stray together, and their standard errors are larger by that.
     Gate: (a) 96 steps after warmup; (b) 10 steps.
     Advice: a third of the learning rate.
 
     Source:
         Rule R9 of docs/diagnose.md. Log losses and medians, because batch losses are skewed: z > 3 on
         raw losses fires 11 to 40 times in 1,000 healthy steps. (b) is ours, for logs of few points and for
-        runs that came apart early and stayed there.
+        runs that came apart early and stayed there. Standard errors are those of `wander`.
     """
     missing = need_points(RULE, evidence, _LEAST_POINTS)
     if missing is not None:
         return missing
-    newest = np.log(evidence.losses[-_RECENT - _BEFORE :])
-    if len(newest) == _RECENT + _BEFORE and (found := _lately(evidence, newest)):
+    if len(evidence.losses) >= _RECENT + _BEFORE and (found := _lately(evidence, np.log(evidence.losses))):
         return found
     # With warmup: a rate that is too high often shows before its peak.
     return _never_back(evidence)
@@ -49,6 +50,10 @@ def _lately(evidence: Evidence, logs: np.ndarray) -> Finding | None:
     spread = max(_MAD_TO_SD * float(median(np.abs(before - centre))), 1e-9)
     height = (float(median(recent)) - centre) / spread
     if height <= 3 or (float(median(recent[-_TAIL:])) - centre) / spread <= 3:
+        return None
+    nearby = wander_of_part(before)
+    nearby_stderr = math.hypot(nearby.stderr(_RECENT), nearby.stderr(_BEFORE))
+    if height * spread <= _DEVIATIONS * max(difference_stderr(logs, _RECENT, _BEFORE), nearby_stderr):
         return None
     points = "steps" if evidence.log is None else "points"
     low, high = math.exp(centre), math.exp(float(median(recent)))
@@ -69,8 +74,9 @@ def _lately(evidence: Evidence, logs: np.ndarray) -> Finding | None:
 
 def _never_back(evidence: Evidence) -> Finding | None:
     climb = stretch_climb(evidence)
-    opening, spread = float(climb.logs[0]), climb.spread
-    by_opening = climb.last - opening > max(math.log(_ABOVE_OPENING), _DEVIATIONS * spread)
+    opening = float(climb.logs[0])
+    rise = climb.last - opening
+    by_opening = rise > math.log(_ABOVE_OPENING) and rise > _DEVIATIONS * climb.spread
     by_stretch = climb.height > math.log(_ABOVE_BEST) and climb.deviations > _DEVIATIONS
     if not by_opening and not by_stretch:
         return None
@@ -82,13 +88,12 @@ def _never_back(evidence: Evidence) -> Finding | None:
             "opening": math.exp(opening),
             "best_stretch": math.exp(climb.best),
             "recent": last,
-            "noise": spread,
+            "noise": climb.spread,
             "sentence": f"It began at {math.exp(opening):.3f}; its best {climb.width:,} points in a row have "
             f"a median of {math.exp(climb.best):.3f}, the last {climb.width:,} one of {last:.3f}.",
         },
-        f"{_DEVIATIONS:.0f} deviations of the noise between neighbours ({spread:.1%} of the loss); examples "
-        "ordered "
-        "by difficulty or length look the same",
+        f"{_DEVIATIONS:.0f} deviations of the noise ({climb.spread:.1%} of the loss), which neighbours may "
+        "share; examples ordered by difficulty or length look the same",
     )
 
 

@@ -16,7 +16,8 @@ LEAST_FALL = 0.03
 
 _LOW_RATE = 1e-5  # a tenth of the lowest rate that LoRA papers and tools start from
 _MAD_TO_SD = 1.4826  # of normal noise
-_MEDIAN_TO_MEAN = 1.2533  # standard error of a median over that of a mean, of normal noise
+MEDIAN_TO_MEAN = 1.2533
+"""Standard error of a median over that of a mean, of normal noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ def fall(losses: np.ndarray) -> Fall:
 
 def median_difference_stderr(spread: float, num: int) -> float:
     """Standard error of the difference of two medians of `num` points each, of normal noise."""
-    return _MEDIAN_TO_MEAN * spread * math.sqrt(2 / num)
+    return MEDIAN_TO_MEAN * spread * math.sqrt(2 / num)
 
 
 def noise(logs: np.ndarray) -> float:

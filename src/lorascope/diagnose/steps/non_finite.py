@@ -100,8 +100,7 @@ def _losses(evidence: Evidence) -> Finding:
         len(broken),
         step_broken,
         severity="critical",
-        how_sure="certain that it was logged; every number after it is finite, so the weights are sound: "
-        "weights that a NaN has reached do not recover"
+        how_sure=f"certain that it was logged; {_shown_after(evidence, int(step_broken[-1]))}"
         if sound
         else "certain: that is what was logged; weights that a NaN has reached do not recover",
         action=f"look at what was computed at {first}: its rows, and whether fp16 overflowed"
@@ -151,6 +150,21 @@ def _sound_after(evidence: Evidence, step: int) -> bool:
     later = evidence.steps.step > step
     loss, norm = evidence.steps.loss[later], evidence.steps.grad_norm_not_finite[later]
     return bool(len(loss) and np.isfinite(loss).all() and (loss > 0).all() and not norm.any())
+
+
+def _shown_after(evidence: Evidence, step: int) -> str:
+    """What finite training losses after a step show of the weights: trainers may pass over a NaN."""
+    later = evidence.steps.step > step
+    if np.isfinite(evidence.steps.grad_norm[later]).any():
+        return (
+            "every training loss and gradient norm logged after it is finite, and weights that a NaN has "
+            "reached do not recover"
+        )
+    return (
+        "the training losses logged after it are finite, which does not show that the weights are: no "
+        "gradient norm is logged, and a trainer may leave NaN out of the losses that it logs, as "
+        "logging_nan_inf_filter of transformers does"
+    )
 
 
 def _zeros(evidence: Evidence) -> Finding | None:
@@ -279,7 +293,7 @@ def _evaluations(evidence: Evidence) -> Finding | None:
         len(broken),
         evals.step[broken],
         severity="critical" if grave else "warn",
-        how_sure="certain that it was logged; training losses after it are finite, so the weights are sound"
+        how_sure=f"certain that it was logged; {_shown_after(evidence, first)}"
         if sound
         else "certain that it was logged; no training loss follows it, so that weights may be broken too",
         action=f"look at the {rows}; then evaluate in bf16 or float32"

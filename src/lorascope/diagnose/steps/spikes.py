@@ -16,6 +16,7 @@ _WINDOW, _LEAST_WINDOW = 64, 24
 _DEVIATIONS, _TIMES = 6.0, 1.8
 _SKIPPED_SHARE, _SKIPPED_MOST = 0.05, 5
 _MANY = 3
+_STAYS_UP, _LONG = 8, 5
 _PERIODIC_LEAST, _PERIODIC_CV, _AT_BOUNDARIES = 4, 0.15, 0.75
 _LEAST_GAP = 1.5  # of the distance between two logged points: neighbours have no rhythm but the log's own
 
@@ -28,11 +29,13 @@ class Spikes:
         at: Index of each spike among the training points.
         times: Loss there over the median of the points before.
         with_gradient: Whether the gradient norm leapt too.
+        num_points: For how many neighbouring points it stayed up.
     """
 
     at: np.ndarray
     times: np.ndarray
     with_gradient: np.ndarray
+    num_points: np.ndarray
 
 
 def find_spikes(loss: np.ndarray, grad_norm: np.ndarray) -> Spikes:
@@ -40,6 +43,9 @@ def find_spikes(loss: np.ndarray, grad_norm: np.ndarray) -> Spikes:
 
         x = ln(loss)    z = (x - median of the past 64) / (1.4826 MAD around their trend)
         spike: z > 6, 1.8 times the median
+
+    Neighbours between which the loss did not come back by half are one spike, at the first of them: a loss
+    that leaps and stays up for a while does so once.
 
     Args:
         loss: Of each training point, NaN where there is none, [P].
@@ -52,18 +58,35 @@ def find_spikes(loss: np.ndarray, grad_norm: np.ndarray) -> Spikes:
     where = np.flatnonzero(np.isfinite(loss) & (loss > 0))
     where = where[min(_SKIPPED_MOST, int(_SKIPPED_SHARE * len(where))) :]
     width = min(_WINDOW, max(_LEAST_WINDOW, len(where) // 4))
-    if len(where) <= width:
-        none = np.empty(0, dtype=int)
-        return Spikes(at=none, times=np.empty(0), with_gradient=np.empty(0, dtype=bool))
     logs = np.log(loss[where])
-    at = np.flatnonzero(logs - lower_bounds(logs, width) > np.log(_TIMES))
-    at = at[at >= width]
-    leapt = _leaps(logs, at, width)
-    return Spikes(
-        at=where[at[leapt]],
-        times=np.exp(_heights(logs, at[leapt], width)),
-        with_gradient=_leaps_too(grad_norm[where], at[leapt], width),
+    at = (
+        np.flatnonzero(logs - lower_bounds(logs, width) > np.log(_TIMES)) if len(where) > width else where[:0]
     )
+    at = at[at >= width]
+    at = at[_leaps(logs, at, width)]
+    if not len(at):
+        none = np.empty(0, dtype=int)
+        return Spikes(at=none, times=np.empty(0), with_gradient=none.astype(bool), num_points=none)
+    height, coupled = _heights(logs, at, width), _leaps_too(grad_norm[where], at, width)
+    first = _first_of_each(logs, at, height)
+    return Spikes(
+        at=where[at[first]],
+        times=np.exp(np.maximum.reduceat(height, first)),
+        with_gradient=np.logical_or.reduceat(coupled, first),
+        num_points=at[np.append(first[1:], len(at)) - 1] - at[first] + 1,
+    )
+
+
+def _first_of_each(logs: np.ndarray, at: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """Index, among the points that leap, of those behind which the loss had come back by half."""
+    first: list[int] = []
+    for index in range(len(at)):
+        if first and at[index] - at[index - 1] <= _STAYS_UP:
+            halfway = logs[at[first[-1]]] - height[first[-1]] / 2
+            if (logs[at[index - 1] : at[index]] > halfway).all():
+                continue
+        first.append(index)
+    return np.array(first, dtype=int)
 
 
 def _leaps_too(norm: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
@@ -89,10 +112,11 @@ def spikes(evidence: Evidence) -> Outcome:
     """Find leaps of the training loss, and tell an artefact of their rhythm from instability.
 
     Signal: a loss more than 6 robust deviations and 1.8 times above the median of the 64 before (a
-        quarter of logs below 256 points), the deviations around the trend of those. Info; warn
-        from the third on, and where the gradient norm leaps with one. Leaps at equal distances (coefficient
-        of variation <= 0.15) or three quarters of them where an epoch begins are told as rhythm; leaps of
-        neighbouring points are none, nor those of a training that comes apart.
+        quarter of logs below 256 points), the deviations around the trend of those; a loss that stays up for
+        some points leaps once. Info; warn from the third on, and where the gradient norm leaps with one.
+        Leaps at equal distances (coefficient of variation <= 0.15) or three quarters of them where an epoch
+        begins are told as rhythm; leaps of neighbouring points are none, nor those of a training that comes
+        apart.
     Gate: 65 points.
     Advice: the batches of these steps; for a rhythm, what the trainer does at that distance.
 
@@ -123,7 +147,9 @@ def spikes(evidence: Evidence) -> Outcome:
             "largest_times": float(found.times[worst]),
             "largest_step": int(steps[worst]),
             "rhythm": rhythm,
-            "sentence": f"Steps {told}; the gradient norm leapt in {coupled:,} of them.",
+            "longest_points": int(found.num_points.max()),
+            "sentence": f"Steps {told}; the gradient norm leapt in {coupled:,} of them."
+            + _stayed(evidence, found),
         },
         how_sure="6 robust deviations above the 64 points before; a batch of hard or mislabelled rows does "
         "this as "
@@ -133,6 +159,15 @@ def spikes(evidence: Evidence) -> Outcome:
         action=_action(evidence, int(steps[worst]), coupled, rhythm),
         would_change="the same steps without a leap under another order of the examples",
     )
+
+
+def _stayed(evidence: Evidence, found: Spikes) -> str:
+    """Where the loss stayed up for a while: a shift of its level rather than a leap."""
+    longest = int(np.argmax(found.num_points))
+    if found.num_points[longest] < _LONG:
+        return ""
+    step = int(evidence.steps.step[found.at[longest]])
+    return f" From step {step:,} on it stayed up for {int(found.num_points[longest]):,} points."
 
 
 def _rhythm(at: np.ndarray, evidence: Evidence) -> str | None:

@@ -9,6 +9,7 @@ from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.steps.fall import median_difference_stderr, noise
 from lorascope.diagnose.steps.gates import need_points
+from lorascope.diagnose.steps.wander import LEAST_IN_PART, wander_of_part
 from lorascope.metrics.quantiles import median
 
 RULE = "staircase"
@@ -31,7 +32,8 @@ def staircase(evidence: Evidence) -> Outcome:
         same rows come again.
 
     Source:
-        Rule R12 of docs/diagnose.md; alpaca-lora #502. Heights are medians of up to a third of an epoch.
+        Rule R12 of docs/diagnose.md; alpaca-lora #502. Heights are medians of up to a third of an epoch,
+        their standard errors those of points that may be alike, see `wander`.
     """
     missing = need_points(RULE, evidence, _LEAST_POINTS)
     if missing is not None:
@@ -74,10 +76,14 @@ def staircase(evidence: Evidence) -> Outcome:
 
 
 def _stderr(drops: np.ndarray, epochs: list[np.ndarray]) -> float:
-    """Standard error of the mean drop: from the drops, and not below their noise."""
+    """Standard error of the mean drop: from the drops, and not below their noise, correlated or not."""
     seen = float(drops.std(ddof=1)) / math.sqrt(len(drops))
     third = max(2, min(len(one) for one in epochs) // 3)
-    return max(seen, median_difference_stderr(noise(np.concatenate(epochs)), third * len(drops)))
+    white = median_difference_stderr(noise(np.concatenate(epochs)), third * len(drops))
+    if min(len(one) for one in epochs) < LEAST_IN_PART:
+        return max(seen, white)
+    inside = float(median([wander_of_part(one).stderr(third) for one in epochs]))
+    return max(seen, white, inside * math.sqrt(2 / len(drops)))
 
 
 def _ends(epoch: np.ndarray) -> tuple[float, float]:
