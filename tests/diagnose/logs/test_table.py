@@ -276,7 +276,7 @@ ROWS = [
 ]
 
 
-def test_tables_as_pandas_writes_them_in_json_are_read_whatever_their_orientation(tmp_path: Path) -> None:
+def test_tables_that_pandas_writes_as_json_by_record_column_or_index_are_read_alike(tmp_path: Path) -> None:
     by_column = {name: {str(at): row[name] for at, row in enumerate(ROWS)} for name in ROWS[0]}
     by_row = {str(at): row for at, row in enumerate(ROWS)}
     for number, value in enumerate((ROWS, by_column, by_row)):  # records, columns, index
