@@ -52,7 +52,7 @@ def _lately(evidence: Evidence, logs: np.ndarray) -> Finding | None:
     if height <= 3 or (float(median(recent[-_TAIL:])) - centre) / spread <= 3:
         return None
     nearby = wander_of_part(before)
-    nearby_stderr = math.hypot(nearby.stderr(_RECENT), nearby.stderr(_BEFORE))
+    nearby_stderr = min(math.hypot(nearby.stderr(_RECENT), nearby.stderr(_BEFORE)), nearby.seen)
     if height * spread <= _DEVIATIONS * max(difference_stderr(logs, _RECENT, _BEFORE), nearby_stderr):
         return None
     points = "steps" if evidence.log is None else "points"

@@ -28,11 +28,13 @@ class Wander:
     """The noise of a curve of log losses around its trend, as a process whose neighbours are alike.
 
     Attributes:
-        spread: Standard deviation of one point around the trend.
+        spread: Standard deviation of one point around the trend, freed of what the trend takes with it.
+        seen: The same as it is seen, at most `spread`.
         correlation: Between neighbours, in [0, 0.98].
     """
 
     spread: float
+    seen: float
     correlation: float
 
     def stderr(self, num: float) -> float:
@@ -75,17 +77,20 @@ def wander(logs: np.ndarray) -> Wander:
     """
     white = noise(logs)
     if len(logs) < _PARTS * LEAST_IN_PART:
-        return Wander(spread=white, correlation=0.0)
+        return Wander(spread=white, seen=white, correlation=0.0)
     parts = [wander_of_part(one) for one in np.array_split(logs, _PARTS)]
     middle = sorted(parts, key=lambda one: one.as_independent)[_PARTS // 2]
-    return Wander(spread=max(white, middle.spread), correlation=middle.correlation)
+    spread, seen = max(white, middle.spread), max(white, middle.seen)
+    return Wander(spread=spread, seen=seen, correlation=middle.correlation)
 
 
 def difference_stderr(logs: np.ndarray, num: int, other: int) -> float:
     """Standard error of the difference of two medians of a curve, far from each other.
 
     The larger of what the points and what means of neighbours, a hundred blocks or more, make of it: white
-    noise hides from the points what strays slowly beneath it.
+    noise hides from the points what strays slowly beneath it. But at most the spread of one point as it is
+    seen: a correlation near 1 is not known well, and however alike neighbours are, a curve that is trendless
+    does not come to lie six times its spread away from itself.
 
     Args:
         logs: Log losses of the whole curve, [P].
@@ -98,7 +103,7 @@ def difference_stderr(logs: np.ndarray, num: int, other: int) -> float:
         whole = logs[len(logs) % block :].reshape(-1, block).mean(axis=1)
         noise_of = wander(whole)
         found.append(math.hypot(noise_of.stderr(num / block), noise_of.stderr(other / block)))
-    return max(found)
+    return min(max(found), wander(logs).seen)
 
 
 def wander_of_part(logs: np.ndarray) -> Wander:
@@ -107,7 +112,7 @@ def wander_of_part(logs: np.ndarray) -> Wander:
     num, rho = len(logs), 1 - (noise(logs) / spread) ** 2
     rho = min(max((num * rho + _FITTED) / (num - _LOST), 0.0), _MOST)
     left = max(1 - _FITTED * _alike(num, rho) / num, _LEAST_LEFT)
-    return Wander(spread=spread / math.sqrt(left), correlation=rho)
+    return Wander(spread=spread / math.sqrt(left), seen=spread, correlation=rho)
 
 
 def _alike(num: float, correlation: float) -> float:
