@@ -43,7 +43,7 @@ def read_evidence(run: RunFolder) -> Evidence:
     if not len(steps) and not evals and failure is None:
         raise _nothing_yet(run, problems, goes_on)
     scored = _scored_ids(run)
-    problems += lacking_lines(run, steps.step.tolist(), [one.step for one in evals], summary)
+    problems += lacking_lines(run, steps.step, [one.step for one in evals], summary)
     state: State = "failed" if failure is not None else "finished" if summary is not None else "unfinished"
     return Evidence(
         run=str(run.path),

@@ -9,10 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lorascope.run.folder import RunFolder
 
 
-def lacking_steps(log: Path, steps: Sequence[float], last: int) -> list[str]:
+def lacking_steps(log: Path, steps: Sequence[float] | np.ndarray, last: int) -> list[str]:
     """What to say of the steps that a step log has no line of; nothing where it has all of them.
 
     Args:
@@ -31,7 +33,10 @@ def lacking_steps(log: Path, steps: Sequence[float], last: int) -> list[str]:
 
 
 def lacking_lines(
-    run: RunFolder, steps: Sequence[float], evals: Sequence[int], summary: Mapping[str, Any] | None
+    run: RunFolder,
+    steps: Sequence[float] | np.ndarray,
+    evals: Sequence[int],
+    summary: Mapping[str, Any] | None,
 ) -> list[str]:
     """What the logs of a training should hold and do not, a sentence for each log.
 
