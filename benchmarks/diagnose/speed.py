@@ -48,7 +48,7 @@ def measured(command: list[str], folder: Path) -> dict[str, float]:
 
 
 def write_own(folder: Path, entries: int) -> None:
-    """A run with a step log, evaluations of 200 rows, and nothing else."""
+    """A finished run with a step log, evaluations of 200 rows, and nothing else."""
     from lorascope.run.records import EvalRecord, SetScore, StepRecord, rewrite_lines
 
     generator = np.random.default_rng(0)
@@ -98,6 +98,8 @@ def write_own(folder: Path, entries: int) -> None:
         for one in range(21)
     ]
     rewrite_lines(run / "train" / "evals.jsonl", evals)
+    summary = {"schema": 1, "steps": entries, "best_step": entries, "stopped": None}
+    (run / "train" / "summary.json").write_text(json.dumps(summary))
 
 
 def write_state(folder: Path, entries: int) -> None:

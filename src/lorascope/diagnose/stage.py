@@ -1,6 +1,7 @@
 """diagnose: the files of a run, as far as they go, or the log of another trainer -> a report."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,15 @@ def diagnose_run(run: RunFolder) -> dict[str, Any]:
     """
     clock = StageClock()
     evidence = read_evidence(run)
-    report = diagnose(evidence)
+    # A training that goes on writes provenance.json itself: never race with it.
+    logs = (run.steps, run.evals) if evidence.state == "finished" else ()
+    with ThreadPoolExecutor(1) as thread:  # a long log takes as long to hash as to judge
+        hashes = thread.submit(lambda: {path.stem: sha256_of(path) for path in logs if path.is_file()})
+        report = diagnose(evidence)
     with committed_folder(run.stage("diagnose"), replace=True) as folder:
         write_json(folder / "report.json", report)
-    if (
-        evidence.state == "finished"
-    ):  # a training that goes on writes provenance.json itself: never race with it
-        hashes = {path.stem: sha256_of(path) for path in (run.steps, run.evals) if path.is_file()}
-        inputs = StageInputs(stage="diagnose", settings={}, hashes=hashes)
+    if evidence.state == "finished":
+        inputs = StageInputs(stage="diagnose", settings={}, hashes=hashes.result())
         record_stage(run, inputs, resolved={}, clock=clock, facts={"verdict": report["verdict"]})
     return report
 
