@@ -14,6 +14,7 @@ from lorascope.metrics.quantiles import median
 from lorascope.run.records import EvalRecord
 
 Json = dict[str, Any]
+_CONSTANT = 0.9  # of the highest rate, throughout the second half
 State = Literal["finished", "failed", "unfinished", "unknown"]
 
 
@@ -99,6 +100,11 @@ class Evidence:
         return make_series([(one.step, one.probe) for one in self.evals])
 
     @property
+    def is_evaluated(self) -> bool:
+        """Whether losses of held-out rows are on record."""
+        return self.validation is not None if self.log is None else len(self.log.evals) > 0
+
+    @property
     def last_step(self) -> int:
         """The last optimizer step that is known of."""
         if self.log is not None:
@@ -137,6 +143,16 @@ class Evidence:
         rates = self.steps.learning_rate[self.steps.step > since]
         rates = rates[np.isfinite(rates)]
         return bool(len(rates)) and float(median(rates)) < 0.10 * (self.learning_rate or 0.0)
+
+    def rate_to_run_out(self) -> str | None:
+        """Advice to let a learning rate run out that was constant; None where none is known to be."""
+        rates = self.steps.learning_rate[len(self.steps) // 2 :]
+        if not len(rates) or not np.isfinite(rates).all() or rates.min() < _CONSTANT * rates.max():
+            return None
+        return (
+            "let the rate run out: a cosine in the place of the constant rate gains what the noise of the "
+            f"steps holds back: {self.retrain(schedule='cosine')}"
+        )
 
     def retrain(self, **changes: Any) -> str:
         """What trains again with other settings: a command, or words for another trainer.

@@ -117,7 +117,7 @@ def _scored(findings: Sequence[Finding], closed: Collection[str], untold: Collec
 
 
 def _points(finding: Finding) -> int:
-    if finding.rule == "overfitting":
+    if finding.rule == "overfitting" and finding.evidence.get("shown", True):
         return max(0, round(100 - _PER_SHARE * float(finding.evidence["share"])))
     if finding.rule == "carry_over":
         return round(100 * min(1.0, max(0.0, float(finding.evidence["carry_over"]))))

@@ -282,3 +282,80 @@ def test_evaluations_that_are_no_number_are_counted_where_none_is_shipped(
 ) -> None:
     why = diagnose(made_log(FALLING, every(evals)))["step_to_ship"]["why"]
     assert why == f"{told}, so no checkpoint is shown to be better than another"
+
+
+SHORT = [
+    [2.5, 1.6, 1.3, 1.2, 1.4, 1.7],
+    [2.4, 1.5, 1.3, 1.36, 1.45, 1.51],
+    [8.0, 2.5, 1.4, 1.3, 1.45, 1.6],
+    [2.0, 1.3, 1.36, 1.5, 1.6],
+    [1.9, 1.4, 1.2, 1.3, 1.55],
+    [1.5, 1.3, 1.28, 1.36, 1.45, 1.5],
+]
+
+
+@pytest.mark.parametrize("evals", SHORT)
+def test_few_evaluations_that_fall_and_rise_without_one_out_of_order_are_overfitting(
+    evals: list[float],
+) -> None:
+    # An evaluation per epoch: the turn itself must not count as noise.
+    verdict, found = judged(made_log(FALLING, every(evals), noise=0.02))
+    assert verdict == "overfitting" and found["overfitting"]["severity"] == "critical"
+    assert found["overfitting"]["evidence"]["share"] == pytest.approx(evals[-1] / min(evals) - 1)
+    assert "healthy_decline" not in found
+    report = diagnose(made_log(FALLING, every(evals), noise=0.02))
+    best = STEPS // len(evals) * (evals.index(min(evals)) + 1)
+    assert report["step_to_ship"]["step"] == best and report["visible_rise"] is None
+
+
+@pytest.mark.parametrize(
+    "evals",
+    [
+        [2.5, 1.6, 1.3, 1.2, 1.25, 1.3],  # 8 %: less than what a shape alone shows
+        [2.5, 1.6, 1.3, 1.2, 1.1, 1.3],  # one bad evaluation
+        [2.5, 1.2, 1.5, 1.15, 1.3, 1.4],  # out of order before the best: as noisy as it rises
+        [1.3, 1.25, 1.2, 1.3, 1.4],  # falls by less than it rises, over two evaluations
+    ],
+)
+def test_a_shape_that_noise_may_have_is_no_overfitting(evals: list[float]) -> None:
+    verdict, _ = judged(made_log(FALLING, every(evals), noise=0.02))
+    assert verdict != "overfitting"
+
+
+@pytest.mark.parametrize(("num", "most"), [(5, 12), (6, 10), (8, 6)])
+def test_flat_evaluations_with_noise_seldom_have_the_shape_of_overfitting(num: int, most: int) -> None:
+    # With a noise of 3 % 0.8, 0.5 and 0.1 in 100 have it, and noise lets 2 in 100 pass: 6, 5 and 4 of 200.
+    generator = np.random.default_rng(2)
+    told = [
+        judged(made_log(FALLING, every(1.3 * np.exp(0.03 * generator.standard_normal(num))), noise=0.02))[0]
+        for _ in range(200)
+    ]
+    assert told.count("overfitting") <= most
+
+
+def test_a_plateau_at_a_constant_rate_is_advised_to_let_it_run_out() -> None:
+    flat = [1.9, 1.6, 1.4, 1.301, 1.3, 1.3, 1.301, 1.3, 1.3, 1.3005]
+    _, found = judged(made_log(FALLING, every(flat), noise=0.02, rate=2e-4))
+    assert "cosine" in found["plateau"]["action"]
+    _, found = judged(made_log(FALLING, every(flat), noise=0.02, rate=np.nan))
+    assert "cosine" not in found["plateau"]["action"]
+
+
+def test_evaluations_that_fall_by_little_and_by_more_than_their_noise_are_learning() -> None:
+    # The training loss stands still to the eye; evaluation falls by 2 % with a noise of 0.05 %.
+    evals = 1.102 * np.exp(-0.02 * np.linspace(0, 1, 20)) * (1 + 0.0005 * np.tile([1, -1], 10))
+    _, found = judged(made_log(np.full(STEPS, 1.09), every(evals), noise=0.001))
+    assert "not_learning" not in found
+    _, found = judged(made_log(np.full(STEPS, 1.09), every(np.full(20, 1.1)), noise=0.001))
+    assert "not_learning" in found
+
+
+def test_a_rise_that_is_not_shown_costs_what_a_warning_costs() -> None:
+    report = diagnose(made_log(FALLING, every([1.3, 1.7]), noise=0.02))
+    assert report["verdict"] == "not_enough_evidence" and report["health"]["score"] == 60
+
+
+def test_stairs_that_nobody_evaluated_are_sent_to_validation_rows() -> None:
+    stairs = np.repeat([1.5, 1.1, 0.7, 0.4], 50)
+    _, found = judged(made_log(stairs, epochs=4.0, noise=0.02))
+    assert found["staircase"]["action"].startswith("hold out validation rows")

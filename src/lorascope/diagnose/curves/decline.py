@@ -1,6 +1,7 @@
 """An evaluation loss that has fallen, as logged."""
 
 from lorascope.diagnose.curves.logged import VISIBLE, LoggedCurve, in_words, measure, need_curve
+from lorascope.diagnose.curves.overfitting import overfit_by_shape
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 
@@ -13,7 +14,8 @@ def logged_decline(evidence: Evidence) -> Outcome:
 
     Signal: it fell from the first evaluation to the last by 1 % and by 2.5 standard errors of a difference;
         or each of 5 or more evaluations is below the one before (by chance once in 120 flat curves). The last
-        two are not shown to lie above the best: what fell and rose again is no healthy decline.
+        two are not shown to lie above the best, by noise or by shape: what fell and rose again is no healthy
+        decline.
     Gate: 4 evaluations, 10 training points.
     Where the last one lies 1 % above the best all the same, that is told.
     Advice: measure it exactly.
@@ -24,7 +26,7 @@ def logged_decline(evidence: Evidence) -> Outcome:
     curve = need_curve(RULE, evidence)
     if isinstance(curve, NotRun):
         return curve
-    if curve.stays_above(curve.best()):
+    if curve.stays_above(curve.best()) or overfit_by_shape(evidence, curve):
         return None
     last = len(curve) - 1
     shown = -curve.rise(0, last) > curve.visible()

@@ -53,13 +53,10 @@ def logged_improving(evidence: Evidence) -> Outcome:
     far = planned is not None and evidence.last_step < _FAR * planned
     trained = train_gain(evidence) if curve.best() == last and not annealed else None
     by_itself = gain >= max(_ANNEALED_GAIN if annealed else _GAIN, 2 * curve.noise)
-    if (
-        not by_itself
-        and not (far and gain >= max(_SLOW_GAIN, curve.noise))
-        and not _falls(trained, _TRAIN_GAIN)
-    ):
+    by_itself = by_itself or (far and gain >= max(_SLOW_GAIN, curve.noise))
+    if not by_itself and not _falls(trained, _TRAIN_GAIN):
         return None
-    return _finding(evidence, curve, gain, trained)
+    return _finding(evidence, curve, gain, trained, by_itself=by_itself)
 
 
 def _falls(trained: tuple[float, float] | None, least: float) -> bool:
@@ -158,11 +155,16 @@ def _evaluated(curve: LoggedCurve | None) -> str:
 
 
 def _finding(
-    evidence: Evidence, curve: LoggedCurve, gain: float, trained: tuple[float, float] | None
+    evidence: Evidence,
+    curve: LoggedCurve,
+    gain: float,
+    trained: tuple[float, float] | None,
+    *,
+    by_itself: bool,
 ) -> Finding:
     word = evidence.step_word
     end = int(curve.step_E[-1])
-    also = f"; the training loss by {trained[0]:.1%}" if trained is not None else ""
+    also = f"; the training loss fell by {trained[0]:.1%}" if trained is not None else ""
     planned = evidence.log.facts.max_steps if evidence.log is not None else None
     stopped = (
         f" {evidence.last_step:,} of {planned:,} planned steps were made."
@@ -172,16 +174,18 @@ def _finding(
     return Finding(
         rule=RULE,
         severity="info",
-        title=f"evaluation loss is still falling: {gain:.1%} over the last quarter",
+        title=f"evaluation loss is still falling: {gain:.1%} over the last quarter"
+        if by_itself or trained is None
+        else f"the training loss is still falling: {trained[0]:.1%} over the last quarter, and evaluation "
+        "ends at its best",
         evidence={
             "kind": "curve_only",
             "gain": gain,
             "noise": curve.noise,
             "training_gain": trained[0] if trained is not None else None,
             "last_step": end,
-            "sentence": f"Over the last quarter of {end:,} {word}s evaluation fell by {gain:.1%}, with a "
-            "noise of "
-            f"{curve.noise:.1%}{also}.{stopped}",
+            "sentence": f"Over the last quarter of {end:,} {word}s evaluation moved by {-gain:+.1%}, with a "
+            f"noise of {curve.noise:.1%}{also}.{stopped}",
         },
         how_sure="from the curve alone; that it would go on falling is likely, not shown",
         action="let it go on" if evidence.state == "unfinished" else "train longer, on a longer schedule",

@@ -109,9 +109,9 @@ class LoggedCurve:
         """Whether each evaluation after this one is above the one before."""
         return bool((np.diff(self.loss_E[start:]) > 0).all())
 
-    def all_fall(self) -> bool:
-        """Whether each evaluation is below the one before: by chance once in E! flat curves."""
-        return bool((np.diff(self.loss_E) < 0).all())
+    def all_fall(self, end: int | None = None) -> bool:
+        """Whether each evaluation, up to this one, is below the one before: by chance once in E! curves."""
+        return bool((np.diff(self.loss_E[: None if end is None else end + 1]) < 0).all())
 
 
 def logged_curve(evidence: Evidence) -> LoggedCurve | None:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from lorascope.diagnose.curves.logged import logged_curve
+from lorascope.diagnose.curves.logged import MIN_EVALS, LoggedCurve, logged_curve
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.steps.divergence import divergence
@@ -37,7 +37,11 @@ def logged_not_learning(evidence: Evidence) -> Outcome:
     if curve.by_chance > _TOO_NOISY:
         reason = f"two tenths of these points differ by up to {curve.by_chance:.0%} by chance"
         return NotRun(rule=RULE, reason=reason)
-    if evaluated is not None and len(evaluated) > 1 and evaluated.rise(0, len(evaluated) - 1) < -LEAST_FALL:
+    if (
+        evaluated is not None
+        and len(evaluated) > 1
+        and -evaluated.rise(0, len(evaluated) - 1) > _shown(evaluated)
+    ):
         return None
     if _fell_at_once(evidence, curve) or isinstance(divergence(evidence), Finding):
         return None  # what comes apart does not fall either: one cause is enough
@@ -60,6 +64,11 @@ def logged_not_learning(evidence: Evidence) -> Outcome:
         action=raise_or_look(evidence),
         would_change="an evaluation loss that falls",
     )
+
+
+def _shown(curve: LoggedCurve) -> float:
+    """Fall of the evaluations that counts: 3 %, or less where their noise is known and smaller."""
+    return min(LEAST_FALL, curve.visible()) if len(curve) >= MIN_EVALS else LEAST_FALL
 
 
 def _fell_at_once(evidence: Evidence, curve: Fall) -> bool:

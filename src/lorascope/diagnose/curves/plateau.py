@@ -23,8 +23,9 @@ def logged_plateau(evidence: Evidence) -> Outcome:
     Signal: every evaluation over the last 40 % of the steps (three at least) lies within 1.5 % of the last,
         and no new best was reached in the last fifth of the steps: it is not merely slow.
     Gate: 4 evaluations; noise between the neighbours of the window that can conclude, 1.5 % / 1.645 at most.
-    Advice: stop, or restart with a higher learning rate. Where the rate was mostly below 10 % of its peak the
-        loss is flat because the schedule ended: measure what was gained.
+    Advice: stop, or restart with a higher learning rate; where it was constant, let it run out. Where the
+        rate was mostly below 10 % of its peak the loss is flat because the schedule ended: measure what was
+        gained.
 
     Source:
         Rule R7 of docs/diagnose.md, the weak form. Readers of public logs call a curve healthy that still
@@ -65,7 +66,8 @@ def logged_plateau(evidence: Evidence) -> Outcome:
         how_sure=f"noise of {spread:.2%} between neighbours; from the curve alone",
         action=f"{measure('measure what it gained', evidence)}; for more, a schedule that runs out later"
         if annealed
-        else "stop here and measure it, or start again with a higher learning rate",
+        else evidence.rate_to_run_out()
+        or "stop here and measure it, or start again with a higher learning rate",
         would_change="a new best by more than the noise",
     )
 

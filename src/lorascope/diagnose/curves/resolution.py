@@ -3,6 +3,7 @@
 import math
 
 from lorascope.diagnose.curves.logged import ABOVE_DEVIATIONS, need_curve
+from lorascope.diagnose.curves.overfitting import overfit_by_shape
 from lorascope.diagnose.curves.setback import lost_at, without_leap
 from lorascope.diagnose.evidence import Evidence, Json
 from lorascope.diagnose.finding import NotRun
@@ -11,7 +12,8 @@ from lorascope.diagnose.finding import NotRun
 def logged_visible_rise(evidence: Evidence) -> Json | None:
     """The smallest rise of evaluation loss that the noise of this curve does not explain.
 
-    The leap of a setback is no noise.
+    The leap of a setback is no noise. Nothing is told where the shape shows overfitting that the noise would
+    hide: of so few evaluations it is that of their turn.
 
     Returns:
         "nats", "share" of the loss, "num_rows" (None: a log does not say) and the "sentence"; None where too
@@ -19,6 +21,8 @@ def logged_visible_rise(evidence: Evidence) -> Json | None:
     """
     curve = need_curve("resolution", evidence)
     if isinstance(curve, NotRun) or not math.isfinite(curve.noise):
+        return None
+    if overfit_by_shape(evidence, curve) and not curve.stays_above(curve.best()):
         return None
     if lost_at(evidence) is not None:
         curve = without_leap(curve)

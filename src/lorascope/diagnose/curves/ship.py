@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from lorascope.diagnose.curves.logged import MIN_EVALS, logged_curve
-from lorascope.diagnose.curves.metric_disagrees import disagreement
-from lorascope.diagnose.curves.overfitting import few_overfit
+from lorascope.diagnose.curves.metric_disagrees import Disagreement, disagreement
+from lorascope.diagnose.curves.overfitting import overfit_by_shape
 from lorascope.diagnose.curves.setback import lost_at, without_leap
 from lorascope.diagnose.evidence import Evidence
 
@@ -18,8 +18,8 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
     An evaluation is tied with the best where it lies above it by less than 2.5 standard errors of a
     difference, with the noise of successive differences, and on the same side of a `setback`. Of the tied
     ones that are known to be on disk the earliest is chosen; where no checkpoint folder is beside the log,
-    the earliest tied step is named and nothing is claimed to exist. Of few evaluations the best where they
-    count as overfitting.
+    the earliest tied step is named and nothing is claimed to exist. The best where the evaluations count as
+    overfitting by their shape.
     Where a task metric improved while the loss rose, its best step is named beside.
 
     Returns:
@@ -30,10 +30,12 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
         by = f"choose by {log.rewards[0]}" if log.is_rl else "choose by a metric of the task"
         return _choice(None, None, f"the loss is no likelihood, so it ranks no checkpoint; {by}")
     curve = logged_curve(evidence)
-    if curve is not None and len(curve) < MIN_EVALS and few_overfit(evidence, curve):
-        step = int(curve.step_E[curve.best()])
+    if curve is not None and overfit_by_shape(evidence, curve):
+        step, disagrees = int(curve.step_E[curve.best()]), disagreement(evidence, curve)
         name = next((name for name, at in sorted(evidence.adapters.items()) if at == step), None)
-        why = f"each evaluation after that of step {step:,} is above the one before"
+        why = f"the best is that of step {step:,}: each after it is above the one before{_other(disagrees)}"
+        if name is None:
+            why += "; no checkpoint of it is beside the log"
         return _choice(name, step, why, [step], shown=name is not None)
     if curve is None or len(curve) < MIN_EVALS:
         told = _num_logged(evidence, 0 if curve is None else len(curve))
@@ -49,8 +51,7 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
         and (lost is None or (step < lost) == (curve.step_E[best] < lost))
     ]
     best_step = int(curve.step_E[best])
-    disagrees = disagreement(evidence, curve)
-    other = f"; by {disagrees.name} it is step {disagrees.best_step:,}" if disagrees else ""
+    other = _other(disagreement(evidence, curve))
     on_disk = sorted((step, name) for name, step in evidence.adapters.items() if step in tied)
     if on_disk:
         step, name = on_disk[0]
@@ -66,6 +67,10 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
         "is beside the log"
     )
     return _choice(None, tied[0], why + other, tied)
+
+
+def _other(disagrees: Disagreement | None) -> str:
+    return f"; by {disagrees.name} it is step {disagrees.best_step:,}" if disagrees else ""
 
 
 def _num_logged(evidence: Evidence, num: int) -> str:

@@ -20,8 +20,9 @@ def plateau(evidence: Evidence) -> Outcome:
     Signal: over the newest 4 evaluations the 90 % interval of each change up to the last one lies inside
         +-0.5 % of the loss (two one-sided tests; all must hold, so no correction is due).
     Gate: 4 evaluations, 20 rows, and a standard error that can conclude: at most the margin / 1.645.
-    Advice: stop, or raise the learning rate. Where the learning rate was below 10 % of its peak the loss is
-        flat because the schedule ended: "annealed", not stuck.
+    Advice: stop, or raise the learning rate; where it was constant, let it run out by a cosine, which gains
+        what the noise of the steps holds back. Where it was below 10 % of its peak the loss is flat because
+        the schedule ended: "annealed", not stuck.
 
     Source:
         Schuirmann 1987, "A comparison of the two one-sided tests procedure"; section 2.3 of docs/diagnose.md.
@@ -65,7 +66,7 @@ def plateau(evidence: Evidence) -> Outcome:
         how_sure=f"shown by equivalence over {validation.num_rows:,} rows, not by the lack of a difference",
         action=f"measure what it gained: {command('eval', evidence.run)}"
         if annealed
-        else f"stop here, or try a higher rate: {_faster(evidence)}",
+        else evidence.rate_to_run_out() or f"stop here, or try a higher rate: {_faster(evidence)}",
         would_change="a change of more than 0.5 % in the next evaluations",
     )
 

@@ -16,6 +16,7 @@ def setback(evidence: Evidence) -> Outcome:
         evaluation. Rows that are remembered have losses near 0, where any change is a large share.
         Rows that are trained on do not get worse by overfitting: a rate that is too high, a resume without
         the adapter's or the optimizer's state, or a batch of broken rows does this.
+        Before the probe was below the base model's there was nothing to lose.
     Gate: 3 evaluations, 20 probe rows.
     Advice: what happened between the two evaluations.
 
@@ -28,6 +29,8 @@ def setback(evidence: Evidence) -> Outcome:
     rises = []
     for index in range(1, len(probe)):
         best = probe.best(before=index)
+        if probe.steps[best] == 0:
+            continue  # nothing had been gained yet that could be lost
         rise = probe.rise_from_best(index, best)
         share = rise.estimate / probe.loss(best)
         if rise.low > 0 and share >= _LEAST_RISE and rise.estimate >= _LEAST_NATS:

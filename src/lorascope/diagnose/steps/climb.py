@@ -22,6 +22,7 @@ class Climb:
         step: Of the last point of the best stretch.
         best: Median of the best stretch.
         last: Median of the last one.
+        peak: Median of the highest stretch.
     """
 
     logs: np.ndarray
@@ -30,6 +31,7 @@ class Climb:
     step: float
     best: float
     last: float
+    peak: float
 
     @property
     def height(self) -> float:
@@ -65,4 +67,5 @@ def stretch_climb(evidence: Evidence) -> Climb:
         step=math.nan if best is None else float(steps[start - 1]),
         best=last if best is None else medians[best],
         last=last,
+        peak=max(medians, default=last),
     )

@@ -17,6 +17,7 @@ _MAD_TO_SD = 1.4826  # of normal noise
 _LEAST_POINTS = 10
 _ABOVE_OPENING, _ABOVE_BEST = 1.3, 1.5
 _DEVIATIONS = 6.0
+_STILL_ABOVE, _STILL_DEVIATIONS = 1.1, 2.0
 
 
 def divergence(evidence: Evidence) -> Outcome:
@@ -25,8 +26,10 @@ def divergence(evidence: Evidence) -> Outcome:
     Signal, either of two. (a) The median log loss of the newest 32 steps lies more than 3 robust standard
         deviations above that of the 64 before, and so does that of the newest 8: it is not recovering; and
         by 6 standard errors. (b) The median of the last tenth lies 1.3 times and 6 deviations above the first
-        loss, or 1.5 times and 6 standard errors above the best stretch of that length. Neighbours may be
-        alike: smoothed losses stray together, and their standard errors are larger by that.
+        loss, or 1.5 times and 6 standard errors above the best stretch of that length, or 1.1 times and 2
+        deviations above the first loss after a stretch that was 1.5 times and 6 deviations above it: a
+        training that leapt up at once and has not come back to where it began. Neighbours may be alike:
+        smoothed losses stray together, and their standard errors are larger by that.
     Gate: (a) 96 steps after warmup; (b) 10 steps.
     Advice: a third of the learning rate.
 
@@ -78,9 +81,12 @@ def _never_back(evidence: Evidence) -> Finding | None:
     rise = climb.last - opening
     by_opening = rise > math.log(_ABOVE_OPENING) and rise > _DEVIATIONS * climb.spread
     by_stretch = climb.height > math.log(_ABOVE_BEST) and climb.deviations > _DEVIATIONS
-    if not by_opening and not by_stretch:
+    by_peak = rise > max(
+        math.log(_STILL_ABOVE), _STILL_DEVIATIONS * climb.spread
+    ) and climb.peak - opening > max(math.log(_ABOVE_BEST), _DEVIATIONS * climb.spread)
+    if not by_opening and not by_stretch and not by_peak:
         return None
-    first, last = math.exp(opening if by_opening else climb.best), math.exp(climb.last)
+    first, last = math.exp(min(opening, climb.best)), math.exp(climb.last)
     return diverging_finding(
         evidence,
         f"the training loss rose from {first:.3f} to {last:.3f} and never came back",

@@ -70,7 +70,9 @@ def staircase(evidence: Evidence) -> Outcome:
         how_sure="medians of a third of each epoch; rows are remembered when they come again, and whether "
         "that "
         "helps others only a validation set can say",
-        action="ship the epoch with the lowest validation loss; without validation rows hold some out",
+        action="ship the epoch with the lowest validation loss"
+        if evidence.is_evaluated
+        else "hold out validation rows, which say after how many epochs to stop",
         would_change="a loss that falls inside the epochs",
     )
 
