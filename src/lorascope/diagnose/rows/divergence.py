@@ -22,12 +22,12 @@ def probe_divergence(evidence: Evidence) -> Outcome:
         rises that pairing can show and nobody needs to know.
     """
     probe = need_series(RULE, evidence.probe, "train probe", _LEAST_EVALS)
+    of_base = not isinstance(probe, NotRun) and probe.steps[probe.best()] == 0
+    if not of_base:
+        probe = need_series(RULE, evidence.probe, "train probe", MIN_EVALS)
     if isinstance(probe, NotRun):
         return probe
     last, best = len(probe) - 1, probe.best()
-    of_base = probe.steps[best] == 0
-    if not of_base and len(probe) < MIN_EVALS:
-        return need_series(RULE, probe, "train probe", MIN_EVALS)
     if best >= last - 1:
         return None
     rise = probe.change if of_base else lambda start, end: probe.rise_from_best(end, start)
