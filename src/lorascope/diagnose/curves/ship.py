@@ -33,9 +33,12 @@ def logged_step_to_ship(evidence: Evidence) -> Json:
     if curve is not None and overfit_by_shape(evidence, curve):
         step, disagrees = int(curve.step_E[curve.best()]), disagreement(evidence, curve)
         name = next((name for name, at in sorted(evidence.adapters.items()) if at == step), None)
-        why = f"the best is that of step {step:,}: each after it is above the one before{_other(disagrees)}"
+        lowest = "it has the lowest evaluation loss"
+        missing = ""
         if name is None:
-            why += "; no checkpoint of it is beside the log"
+            lowest = f"the lowest evaluation loss is that of step {step:,}"
+            missing = "; no checkpoint of it is beside the log"
+        why = f"{lowest}, and each after it is above the one before{_other(disagrees)}{missing}"
         return _choice(name, step, why, [step], shown=name is not None)
     if curve is None or len(curve) < MIN_EVALS:
         told = _num_logged(evidence, 0 if curve is None else len(curve))
