@@ -1,7 +1,10 @@
 """Lines that are all alike are cut at their commas; whatever is not, is read as the JSON that it is."""
 
 import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -88,3 +91,25 @@ def test_blocks_are_cut_between_lines_and_judged_one_by_one(
         assert found.step.tolist() == list(range(1, 61))
         assert np.flatnonzero(found.loss_not_finite).tolist() == [16]
         np.testing.assert_array_equal(found.loss, step_points(read_steps(path)).loss)
+
+
+def test_a_signal_that_comes_while_a_log_is_read_is_left_to_those_who_listen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Arrow's CSV reader ends with ArrowCancelled at a SIGTERM where it runs in the main thread.
+    path, lines = written(tmp_path)
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    cut = step_columns._cells
+
+    def cut_at_a_signal(*given: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return cut(*given)
+
+    monkeypatch.setattr(step_columns, "_cells", cut_at_a_signal)
+    try:
+        for _ in range(5):
+            assert read_columns(path, _COLUMNS).shape == (len(_COLUMNS), len(lines))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM] * 5

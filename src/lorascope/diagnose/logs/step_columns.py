@@ -42,11 +42,11 @@ def read_columns(path: Path, names: Sequence[str]) -> np.ndarray:
         found = _of_lines_alike(data, names)
         return _of_json(data, names) if found is None else found
 
-    blocks = _blocks(path)
-    if len(blocks) == 1:  # threads take longer to start than a short log to read
-        return read(blocks[0])
+    # In a thread also where there is one block: in the main one Arrow takes the signal that asks a training to
+    # stop for its own, and breaks off.
     with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
-        return np.concatenate([np.empty((len(names), 0)), *threads.map(read, blocks)], axis=1)
+        blocks = list(threads.map(read, _blocks(path)))
+    return np.concatenate([np.empty((len(names), 0)), *blocks], axis=1)
 
 
 def _blocks(path: Path) -> list[tuple[int, int]]:
