@@ -42,8 +42,8 @@ def read_columns(path: Path, names: Sequence[str]) -> np.ndarray:
         found = _of_lines_alike(data, names)
         return _of_json(data, names) if found is None else found
 
-    # In a thread also where there is one block: in the main one Arrow takes the signal that asks a training to
-    # stop for its own, and breaks off.
+    # In a thread also where there is one block: in the main one Arrow takes the signal that asks a training
+    # to stop for its own, and breaks off.
     with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
         blocks = list(threads.map(read, _blocks(path)))
     return np.concatenate([np.empty((len(names), 0)), *blocks], axis=1)
