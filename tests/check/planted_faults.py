@@ -322,7 +322,7 @@ FAULTS = [
         "the prompt is trained on",
         "the option that masks it is ignored beside another (trl#3781)",
         foreign(each_row(learn_prompt)),
-        "40 of 40 rows train on their prompt",
+        "40 of 40 rows mask nothing: their prompts, if they have any, are trained on",
     ),
     Fault(
         "ids of another tokenizer",

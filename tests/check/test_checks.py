@@ -152,6 +152,24 @@ def test_a_row_of_nothing_but_targets_is_named_where_the_prompt_is_not_known() -
     check = prompt_is_no_target({"train": [GOOD, whole]}, {})
     assert (check.num_failed, list(whats(check))) == (1, ["whole"])
     assert "labels alone" in check.note
+    assert "allow" not in check.fix  # another row masks its prompt, so this is no dataset of plain text
+
+
+@pytest.mark.parametrize(
+    ("rows", "passed"),
+    [
+        # A first token is never scored.
+        ([([5, 6, 7, END], [5, 6, 7, END]), ([8, END], [IGNORE, END])], None),
+        ([([5, 6, 7, END], [5, 6, 7, END]), ([8, 7, END], [IGNORE, IGNORE, END])], False),
+        ([([5, 6, 7, END], [IGNORE, IGNORE, 7, END])], True),
+    ],
+)
+def test_rows_that_may_be_plain_text_are_judged_where_one_of_them_masks_something(
+    rows: Any, passed: bool | None
+) -> None:
+    splits = {"train": [example(str(n), *row) for n, row in enumerate(rows)]}
+    assert prompt_is_no_target(splits, {}, may_be_plain=True).passed is passed
+    assert prompt_is_no_target(splits, {}).passed is bool(passed)
 
 
 def test_a_held_out_row_that_is_in_training_is_named_with_its_twin() -> None:

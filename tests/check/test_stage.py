@@ -323,6 +323,10 @@ def test_prompts_that_are_trained_on_are_found(rows: Any, alpaca_base: Path, tmp
     supervised = [(ids, list(ids)) for ids, _ in rows]
     report = check_dataset(save(tmp_path / "d", foreign(supervised)), str(alpaca_base))
     assert set(failed(report)) == {"prompt_masked"}
+    # The rows may as well be plain text: nothing is claimed of a prompt, and the way to say so is named.
+    assert report["first_line"].startswith("12 of 12 rows mask nothing: their prompts, if they have any, are")
+    assert "check.allow=[prompt_masked]" in next(one["fix"] for one in report["checks"] if not one["passed"])
+    assert check_dataset(tmp_path / "d", str(alpaca_base), allow=["prompt_masked"])["passed"]
 
 
 def test_a_leak_between_foreign_splits_is_found(rows: Any, alpaca_base: Path, tmp_path: Path) -> None:

@@ -9,16 +9,19 @@ from typing import Any
 import pytest
 
 from lorascope.diagnose.logs.open_log import open_log
-from lorascope.errors import DataError
+from lorascope.errors import DataError, parts
 
 pytestmark = pytest.mark.end_to_end
 IGNORE = -100
 
 
 def rows_for(
-    tokenizer: Any, num: int = 24, *, masked: bool = False, stop: bool = True
+    tokenizer: Any, num: int = 24, *, masked: bool = False, stop: bool = True, plain: int = 0
 ) -> list[dict[str, Any]]:
-    """Prompts with short answers, tokenised; the answer is the target, its stop token too unless asked."""
+    """Prompts with short answers, tokenised; the answer is the target, its stop token too unless asked.
+
+    Of the first `plain` rows all is a target.
+    """
     rows = []
     for number in range(num):
         prompt, answer = (
@@ -28,6 +31,7 @@ def rows_for(
         end = [tokenizer.eos_token_id] if stop else []
         ids = [*prompt, *answer, *end]
         labels = [IGNORE] * len(prompt) + ([IGNORE] * (len(answer) + len(end)) if masked else [*answer, *end])
+        labels = list(ids) if number < plain else labels
         rows.append({"input_ids": ids, "labels": labels, "attention_mask": [1] * len(ids)})
     return rows
 
@@ -179,9 +183,20 @@ def test_looking_at_the_batches_changes_nothing(alpaca_base: Path, tmp_path: Pat
     assert torch.equal(*weights)
 
 
-@pytest.mark.parametrize(("fault", "said"), [({"masked": True}, "target"), ({"stop": False}, "stop")])
+@pytest.mark.parametrize(
+    ("fault", "said", "must"),
+    [
+        ({"masked": True}, "24 of 24 rows train nothing at all", "every row has targets"),
+        ({"stop": False}, "24 of 24 rows never train the stop token", "the last target is a stop token"),
+        ({"stop": False, "plain": 24}, "24 of 24 rows never train", "the last target is a stop token"),
+        ({"plain": 23}, "23 of 24 rows mask nothing", "prompt text is not supervised"),
+        # 24 rows without an end, 23 that mask nothing: the reason is that of the fault that is told.
+        ({"stop": False, "plain": 23}, "24 of 24 rows never train", "the last target is a stop token"),
+        ({"masked": True, "plain": 23}, "23 of 24 rows mask nothing", "prompt text is not supervised"),
+    ],
+)
 def test_batches_that_teach_the_wrong_thing_stop_before_step_one(
-    alpaca_base: Path, tmp_path: Path, fault: dict[str, bool], said: str
+    alpaca_base: Path, tmp_path: Path, fault: dict[str, Any], said: str, must: str
 ) -> None:
     from transformers import AutoTokenizer
 
@@ -189,7 +204,40 @@ def test_batches_that_teach_the_wrong_thing_stop_before_step_one(
 
     rows = rows_for(AutoTokenizer.from_pretrained(alpaca_base), **fault)
     trainer = trainer_of(alpaca_base, tmp_path, rows, LorascopeCallback(tell=lambda line: None))
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=said) as error:
+        trainer.train()
+    assert trainer.state.global_step == 0
+    assert parts(str(error.value))["why"] == f"it must hold that {must}"
+
+
+def test_a_training_on_plain_text_goes_on_after_one_line(alpaca_base: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from lorascope.integrations import LorascopeCallback
+
+    told: list[str] = []
+    rows = rows_for(AutoTokenizer.from_pretrained(alpaca_base), plain=24)
+    callback = LorascopeCallback(tell=told.append)
+    trainer = trainer_of(alpaca_base, tmp_path, rows, callback, num_train_epochs=1)
+    trainer.train()
+    assert trainer.state.global_step == 3 and callback.checked is not None
+    made = {one["name"]: one["passed"] for one in callback.checked["checks"]}
+    assert made["prompt_masked"] is None and made["stop_token"] and made["padding"]
+    said = [line for line in told if "every token of all 24 rows is a target" in line]
+    assert len(said) == 1 and "right for plain text and for continued pretraining" in said[0]
+    assert "completion_only_loss" in said[0] and "assistant_only_loss" in said[0]
+
+
+def test_padding_that_is_learnt_is_refused_on_plain_text_too(alpaca_base: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from lorascope.integrations import LorascopeCallback
+
+    rows = rows_for(AutoTokenizer.from_pretrained(alpaca_base), plain=24)
+    rows[1]["input_ids"], rows[1]["labels"] = [*rows[1]["input_ids"], 0, 0], [*rows[1]["labels"], 0, 0]
+    rows[1]["attention_mask"] = [*rows[1]["attention_mask"], 0, 0]
+    trainer = trainer_of(alpaca_base, tmp_path, rows, LorascopeCallback(tell=lambda line: None))
+    with pytest.raises(DataError, match="1 of 24 rows train on padding"):
         trainer.train()
     assert trainer.state.global_step == 0
 
@@ -303,6 +351,50 @@ def test_sft_trainer_of_trl_takes_it_too(chat_base: Path, tmp_path: Path) -> Non
     assert len(steps) == 4 and callback.checked is not None
     for line in steps:
         assert line["loss"] == pytest.approx(logged[line["step"]], abs=2e-4) and line["target_tokens"] > 0
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # TRL's own
+@pytest.mark.parametrize("kind", ["text", "messages", "prompt and completion"])
+def test_sft_trainer_is_told_where_its_defaults_learn_prompts_too(
+    kind: str, chat_base: Path, tmp_path: Path
+) -> None:
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    from lorascope.integrations import LorascopeCallback
+
+    def row(number: int) -> dict[str, Any]:
+        asked = {"role": "user", "content": f"Say number {number}."}
+        answered = {"role": "assistant", "content": f"It is {number}."}
+        return {
+            "text": {"text": f"Question: say number {number}.\nAnswer: it is {number}."},
+            "messages": {"messages": [asked, answered]},
+            "prompt and completion": {"prompt": [asked], "completion": [answered]},
+        }[kind]
+
+    told: list[str] = []
+    trainer = SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(chat_base),
+        args=SFTConfig(
+            output_dir=str(tmp_path),
+            max_steps=1,
+            per_device_train_batch_size=2,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            use_cpu=True,
+            bf16=False,
+        ),
+        train_dataset=Dataset.from_list([row(number) for number in range(8)]),
+        processing_class=AutoTokenizer.from_pretrained(chat_base),
+        callbacks=[LorascopeCallback(tell=told.append)],
+    )
+    trainer.train()
+    said = [line for line in told if "every token of all 8 rows is a target" in line]
+    assert trainer.state.global_step == 1 and len(said) == (kind != "prompt and completion")
+    # Messages are worded by the chat template, so it is known that there are prompts.
+    assert [line for line in said if "8 of these rows have prompts" in line] == said * (kind == "messages")
 
 
 @pytest.mark.parametrize(("shown", "ends"), [(True, True), (False, False)])

@@ -21,6 +21,8 @@ class CheckResult:
         num_rows: Rows looked at.
         note: What a reader needs besides.
         fix: What to do when it failed.
+        fault: What is wrong with the rows, as the end of a sentence; "" is what the check always says.
+            Not part of the check's JSON.
         worst: Up to five examples: example_id, split and what is wrong with them.
         failures: All of them; not part of the check's JSON.
     """
@@ -32,13 +34,14 @@ class CheckResult:
     num_rows: int
     note: str = ""
     fix: str = ""
+    fault: str = ""
     worst: tuple[dict[str, Any], ...] = ()
     failures: tuple[dict[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The check as JSON values."""
         values = {**asdict(self), "worst": list(self.worst)}
-        del values["failures"]
+        del values["failures"], values["fault"]
         return values
 
 
@@ -50,6 +53,7 @@ def result(
     *,
     fix: str,
     note: str = "",
+    fault: str = "",
 ) -> CheckResult:
     """A check that passes when no row fails it."""
     return CheckResult(
@@ -60,6 +64,7 @@ def result(
         num_rows=num_rows,
         note=note,
         fix=fix,
+        fault=fault,
         worst=tuple(failures[:_SHOWN]),
         failures=tuple(failures),
     )

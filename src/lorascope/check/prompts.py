@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from lorascope.check.elsewhere import Spans
+from lorascope.check.elsewhere import Spans, nothing_is_masked
 from lorascope.check.findings import CheckResult, not_made, result
 from lorascope.check.labels import Failure, each, failure
 from lorascope.check.notices import Notice, notice
@@ -19,6 +19,8 @@ def prompt_is_no_target(
     splits: Mapping[str, Sequence[Example]],
     prompt_ids: Mapping[str, Sequence[int]],
     spans: Spans | None = None,
+    *,
+    may_be_plain: bool = False,
 ) -> CheckResult:
     """No token of the prompt is a target.
 
@@ -27,7 +29,10 @@ def prompt_is_no_target(
         prompt_ids: Example id to the ids of the prompt before its first answer; empty where texts are not
             known.
         spans: Answers as the chat template marks them, where texts are not known.
+        may_be_plain: Do not judge rows of which nothing is masked: all of a plain text is to be learnt.
     """
+    if may_be_plain and nothing_is_masked(splits):
+        return not_made("prompt_masked", _PROMPT, "nothing is masked in any row, as is right for plain text")
     rows = [(split, example) for split, example in each(splits) if example.example_id in prompt_ids]
     if not rows:
         return _prompt_by_shape(splits) if spans is None or not spans.num_rows else _prompt_by_spans(spans)
@@ -59,7 +64,7 @@ def _prompt_by_spans(spans: Spans) -> CheckResult:
 
 
 def _prompt_by_shape(splits: Mapping[str, Sequence[Example]]) -> CheckResult:
-    """Without texts, a row whose every token is a target has no masked prompt at all."""
+    """Without texts, a row whose every token is a target has no masked prompt; nor has a plain text."""
     failures: list[Failure] = [
         failure(example, split, "every token is a target: the prompt, if there is one, is trained on")
         for split, example in each(splits)
@@ -67,8 +72,15 @@ def _prompt_by_shape(splits: Mapping[str, Sequence[Example]]) -> CheckResult:
     ]
     num = sum(len(examples) for examples in splits.values())
     note = "seen from labels alone: the texts of this dataset are not known here"
+    plain = "; all of a plain text is to be learnt: accept it on record, --set check.allow=[prompt_masked]"
     return result(
-        "prompt_masked", _PROMPT, failures, num, note=note, fix="set the labels of the prompt to -100"
+        "prompt_masked",
+        _PROMPT,
+        failures,
+        num,
+        note=note,
+        fix="set the labels of the prompt to -100" + (plain if nothing_is_masked(splits) else ""),
+        fault="mask nothing: their prompts, if they have any, are trained on",
     )
 
 

@@ -4,7 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lorascope.check.elsewhere import Spans, nothing_but_stop, texts_of_tokens
+from lorascope.check.elsewhere import (
+    Spans,
+    everything_is_learnt,
+    nothing_but_stop,
+    nothing_is_masked,
+    texts_of_tokens,
+)
 from lorascope.check.findings import MOST_ROWS, CheckResult
 from lorascope.check.fit import fit_notices
 from lorascope.check.labels import (
@@ -115,12 +121,15 @@ def check_dataset(
 def check_rows(rows: Sequence[Mapping[str, Sequence[int]]], tokenizer: Any) -> dict[str, Any]:
     """Check tokenised rows as a trainer has collated them.
 
+    Where nothing is masked in any row, the training is taken to be on plain text: a notice says what that
+    means, and no check fails for it.
+
     Args:
         rows: Each with input_ids and labels, and attention_mask where the batch had one.
         tokenizer: That made them.
 
     Returns:
-        The report, as of `check_dataset`.
+        The report, as of `check_dataset`; that is its only notice.
 
     Raises:
         DataError: There is no row, or input_ids and labels are not of one length.
@@ -133,7 +142,10 @@ def check_rows(rows: Sequence[Mapping[str, Sequence[int]]], tokenizer: Any) -> d
     splits = {"train": examples}
     spans = Spans(splits, tokenizer, stop_ids_of(tokenizer))
     said = texts_of_tokens(splits, tokenizer)
-    return examine(splits, {"train": notes}, tokenizer, None, said, (), spans=spans)
+    report = examine(splits, {"train": notes}, tokenizer, None, said, (), spans=spans, may_be_plain=True)
+    unmasked = nothing_is_masked(splits)
+    report["notices"] = [everything_is_learnt(splits, spans.num_rows).as_dict()] if unmasked else []
+    return report
 
 
 def _look(
@@ -193,6 +205,7 @@ def examine(
     cut_length: int | None = None,
     num_ids: int | None = None,
     spans: Spans | None = None,
+    may_be_plain: bool = False,
     advance: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """Make every check and lay out the report."""
@@ -211,7 +224,7 @@ def examine(
         ),
         *padding_is_no_target(splits, notes, default_collator(pad_id), {pad_id, *stop_ids}),
         labels_repeat_ids(splits),
-        prompt_is_no_target(splits, prompts, spans),
+        prompt_is_no_target(splits, prompts, spans, may_be_plain=may_be_plain),
         prefix,
         bos_once(splits, tokenizer.bos_token_id),
         ids_are_known(splits, num_ids),
@@ -269,7 +282,8 @@ def first_line(results: Sequence[CheckResult], notes: Mapping[str, SplitNotes]) 
     worst = max(failed, key=lambda one: one.num_failed)
     names = ", ".join(one["example_id"] for one in worst.worst[:3])
     several = "here are three" if worst.num_failed > 2 else "here"
-    return f"{worst.num_failed:,} of {worst.num_rows:,} rows {_FAULTS[worst.name]}; {several}: {names}"
+    fault = worst.fault or _FAULTS[worst.name]
+    return f"{worst.num_failed:,} of {worst.num_rows:,} rows {fault}; {several}: {names}"
 
 
 _FAULTS = {

@@ -29,11 +29,12 @@ class LorascopeCallback(TrainerCallback):
         from lorascope.integrations import LorascopeCallback
         trainer.add_callback(LorascopeCallback())
 
-    Before step 1 the rows of the Trainer's own first batches, as it collated them, go through `check`. During
-    training the loss of every step is the one that the Trainer goes backward from, whatever computes it, so
-    that a NaN is a NaN: transformers logs means over several steps and by default writes another number in
-    place of a NaN. A step whose loss or gradient is not finite is not made: its gradients are dropped before
-    the optimizer sees them.
+    Before step 1 the rows of the Trainer's own first batches, as it collated them, go through `check`. Where
+    nothing but padding is masked in any of them, one line says what that means, and the training goes on.
+    During training the loss of every step is the one that the Trainer goes backward from, whatever computes
+    it, so that a NaN is a NaN: transformers logs means over several steps and by default writes another
+    number in place of a NaN. A step whose loss or gradient is not finite is not made: its gradients are
+    dropped before the optimizer sees them.
 
     The log is OUTPUT_DIR/lorascope.jsonl; `lorascope diagnose` and `lorascope watch` read it. Its first line
     says how many steps and epochs are planned. "grad_norm" is the gradient's length before it is clipped; of
@@ -216,14 +217,20 @@ class LorascopeCallback(TrainerCallback):
             return
         self.checked = check_rows(rows, tokenizer)
         self._say(f"lorascope: check of {len(rows)} rows: {self.checked['first_line']}")
+        for one in self.checked["notices"]:
+            self._say(f"lorascope: {one['sentence']}; {one['fix']}")
         if self.checked["passed"] or not self.refuse:
             return
-        failed = next(one for one in self.checked["checks"] if one["name"] == self.checked["failed"][0])
+        # The check that the first line is about.
+        failed = max(
+            (one for one in self.checked["checks"] if one["passed"] is False),
+            key=lambda one: one["num_failed"],
+        )
         raise DataError(
             explain(
                 f"the first batches do not teach what they should: {self.checked['first_line']}",
                 where="the Trainer's own batches, as its collator made them",
-                why=failed["question"],
+                why=f"it must hold that {failed['question']}",
                 fix=f"{failed['fix']}; or LorascopeCallback(refuse=False)",
             )
         )
