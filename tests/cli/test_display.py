@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lorascope.cli.display import Meter, TerminalObserver, TrainingObserver, duration
+from lorascope.run.progress import Judgement
 from lorascope.run.records import EvalRecord, SetScore, StepRecord
 
 
@@ -56,6 +57,26 @@ def test_loss_perplexity_and_words_stand_side_by_side(capsys: pytest.CaptureFixt
     for part in ("2.000 (ppl 7.39)", "2.158 (ppl 8.65)", "2.100 to 2.200", "8.7 tokens"):
         assert part in second
     assert "no validation split" in third
+
+
+def test_a_verdict_is_said_where_it_changes_and_at_the_end_where_its_reason_is_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def told(*found: tuple[str, str]) -> list[str]:
+        observer = TrainingObserver()
+        for number, (verdict, reason) in enumerate(found, start=1):
+            observer.judgement(Judgement(verdict=verdict, reason=reason, is_last=number == len(found)))
+        return [line.strip() for line in capsys.readouterr().err.splitlines()]
+
+    falling, lately = ("still_improving", "39% since step 7"), ("still_improving", "15% since step 14")
+    few = ("not_enough_evidence", "evaluations: 1 of 5")
+    first, last = (
+        "verdict: still improving - 39% since step 7",
+        "verdict: still improving - 15% since step 14",
+    )
+    assert told(few, falling, lately, lately) == [first, last]
+    assert told(falling, lately, falling) == [first]
+    assert told(falling, few) == [first, "verdict: not enough evidence - evaluations: 1 of 5"]
 
 
 def test_a_narrow_terminal_gets_a_narrow_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,6 +154,36 @@ def test_in_a_file_each_evaluation_is_a_line_and_the_end_is_told(
     assert shown[-1] == f"next: lorascope diagnose {run.path}" and "finished" in shown[-2]
 
 
+def test_the_last_verdict_in_a_file_is_that_of_the_end_with_its_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Seen after 40 of 60 steps and then at the end: still improving both times, over other evaluations.
+    evidence = make_evidence(FALL, FALL)
+    run = run_at(tmp_path / "run", evidence, 40)
+
+    def finish(wait_s: float) -> None:
+        run_at(run.path, evidence, 60)
+        write_json(run.train_summary, {"schema": 1, "steps": 60, "best_step": 60})
+
+    monkeypatch.setattr(time, "sleep", finish)
+    with only_writer(run), pytest.raises(SystemExit):
+        main(["watch", str(run.path)])
+    shown = capsys.readouterr().out.splitlines()
+    told = [line for line in shown if "verdict: still improving" in line]
+    assert [line.split(":")[0] for line in told] == ["step 40", "step 60"] and told[-1] == shown[-3]
+    assert "since step 10" in told[0] and "since step 30" in told[1]
+
+
+def test_a_verdict_that_is_still_the_last_word_is_not_said_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_at(tmp_path / "run", make_evidence(FALL, FALL), 60)
+    write_json(run.train_summary, {"schema": 1, "steps": 60, "best_step": 60})
+    with pytest.raises(SystemExit):
+        main(["watch", str(run.path)])
+    assert capsys.readouterr().out.count("verdict: ") == 1
+
+
 def test_the_losses_beside_a_logs_evaluations_are_called_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,7 +45,9 @@ def test_a_judge_that_says_stop_ends_the_training_there_with_everything_kept(
     told = Told()
     summary = train(own, "train.eval_steps=2", judge=judge, observer=told)
     assert summary["stopped"] == {"step": 4, "why": "overfitting: shown"} and summary["steps"] == 4
-    assert [one.stop for one in told.judgements] == [None, None, "overfitting: shown"]  # steps 0, 2, 4
+    # Steps 0, 2 and 4, and once more of the finished training, which nothing can stop.
+    assert [one.stop for one in told.judgements] == [None, None, "overfitting: shown", None]
+    assert [one.is_last for one in told.judgements] == [False, False, False, True]
     assert read_steps(own.steps)[-1].step == 4
     assert own.adapter.is_dir() and read_evals(own.evals)[-1].full
     assert json.loads(own.train_summary.read_text())["stopped"]["step"] == 4

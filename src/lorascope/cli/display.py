@@ -74,7 +74,7 @@ class TrainingObserver(TerminalObserver):
         super().__init__()
         self.meter: Meter | None = None
         self.headed = False
-        self.verdict = ""
+        self.verdict, self.told = "", ""
 
     @contextlib.contextmanager
     def task(self, what: str, total: int, unit: str, *, already: int = 0) -> Iterator[Callable[[int], None]]:
@@ -108,11 +108,12 @@ class TrainingObserver(TerminalObserver):
         self.note(_narrow_row(record) if narrow else _wide_row(record))
 
     def judgement(self, found: Any) -> None:
-        """Print the verdict where it is another than before."""
-        if found.verdict == self.verdict or found.verdict == "not_enough_evidence":
-            return
-        self.verdict = found.verdict
-        self.note(f"        verdict: {found.verdict.replace('_', ' ')} - {found.reason}")
+        """Print the verdict where it is another than before, and the last one where its reason is."""
+        text = f"verdict: {found.verdict.replace('_', ' ')} - {found.reason}"
+        is_new = found.verdict not in (self.verdict, "not_enough_evidence")
+        if is_new or (found.is_last and text != self.told):
+            self.verdict, self.told = found.verdict, text
+            self.note(f"        {text}")
 
 
 _WIDTHS = (6, 6, 22, 22, 18, 0)  # 22 holds a loss of two digits with its perplexity, "10.852 (ppl 51,637)"

@@ -66,16 +66,16 @@ def watch(
     if sys.stdout.isatty() and not once:
         _follow(path, columns, pace, seen, patience)
         return
-    before, told_of = None, None
+    before, told_of, judged = None, None, ""
     while True:
-        _plain(seen, before)
+        judged = _plain(seen, before, judged)
         if before is None and (told := _waits(patience.left_s(seen))):
             typer.echo(f"{seen.name}: {told}")
         if not once and told_of != seen.stamp and _silent_s(seen) > _LONG_SILENCE_S:
             told_of = seen.stamp  # once in a silence
             typer.echo(_headline(seen))
         if once or (is_over(seen) and not patience.left_s(seen)):
-            for line in _ending(seen):
+            for line in _ending(seen, judged):
                 typer.echo(line)
             return
         before, seen = seen, look_again(path, columns, pace, seen)
@@ -321,8 +321,19 @@ def _loss(seen: "Glimpse", loss: float) -> str:
     return loss_and_perplexity(loss) if seen.of_tokens else f"{loss:.3f}"
 
 
-def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
-    """One line for each evaluation that was not seen before, and one where the verdict changed."""
+def _plain(seen: "Glimpse", before: "Glimpse | None", judged: str) -> str:
+    """One line for each evaluation that was not seen before, and one where the verdict is another.
+
+    Its reason alone changes with every evaluation; the last one is for `_ending`.
+
+    Args:
+        seen: What is known.
+        before: What was known at the last look.
+        judged: The last verdict that was told, with its reason.
+
+    Returns:
+        The last verdict that is told now.
+    """
     if seen.state in _WITHOUT_STEP and (before is None or before.state != seen.state):
         typer.echo(_headline(seen))
     for note in seen.problems:
@@ -340,14 +351,25 @@ def _plain(seen: "Glimpse", before: "Glimpse | None") -> None:
         typer.echo(f"step {one.step:,}: {', '.join(told)}")
     told_before = None if before is None or before.state in _WITHOUT_STEP else before.verdict
     if seen.state not in _WITHOUT_STEP and seen.verdict != told_before:
-        typer.echo(f"step {seen.step:,}: {_verdict(seen)}")
+        judged = _verdict(seen)
+        typer.echo(f"step {seen.step:,}: {judged}")
+    return judged
 
 
-def _ending(seen: "Glimpse") -> list[str]:
-    """What to say last; without a step that is the headline, which was said when it became so."""
+def _ending(seen: "Glimpse", judged: str) -> list[str]:
+    """What to say last; without a step that is the headline, which was said when it became so.
+
+    Args:
+        seen: What is known at the end.
+        judged: The last verdict that was told; where the end has another reason or health, it is told again.
+    """
     if seen.state == "waiting":
         return []
-    return [_next(seen)] if seen.state in _WITHOUT_STEP else [_headline(seen), _next(seen)]
+    if seen.state in _WITHOUT_STEP:
+        return [_next(seen)]
+    last = _verdict(seen)
+    told = [] if last == judged else [f"step {seen.step:,}: {last}"]
+    return [*told, _headline(seen), _next(seen)]
 
 
 def _next(seen: "Glimpse") -> str:

@@ -71,7 +71,9 @@ def overlap(evidence: Evidence) -> Outcome:
         return None
     share = both / max(num, 1)
     severity: Severity = "info" if not both else "critical" if share >= _MOST else "warn"
-    what = "are in training, prompt and answer" if both else "share their prompt with a training row"
+    is_one = (both or prompts) == 1
+    in_both, of_prompt = ("is", "shares its") if is_one else ("are", "share their")
+    what = f"{in_both} in training, prompt and answer" if both else f"{of_prompt} prompt with a training row"
     return Finding(
         rule=rule,
         severity=severity,
@@ -117,7 +119,7 @@ def dropped_rows(evidence: Evidence) -> Outcome:
     return Finding(
         rule=rule,
         severity="warn" if share > _MANY else "info",
-        title=f"{num:,} of {read:,} rows were left out ({share:.1%})",
+        title=f"{num:,} of {read:,} rows {'was' if num == 1 else 'were'} left out ({share:.1%})",
         evidence={
             **dropped,
             "rows_read": read,

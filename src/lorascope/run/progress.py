@@ -16,11 +16,13 @@ class Judgement:
         verdict: As of `diagnose`.
         reason: Its sentence.
         stop: Why training should end here; None where it should go on.
+        is_last: Whether it is of the finished training, so that none will follow.
     """
 
     verdict: str
     reason: str
     stop: str | None = None
+    is_last: bool = False
 
 
 Judge = Callable[[RunFolder, Sequence[str]], Judgement]
@@ -55,7 +57,7 @@ class Observer:
         """Report an evaluation during training, an `EvalRecord`."""
 
     def judgement(self, found: Judgement) -> None:
-        """Report what the signals say after an evaluation."""
+        """Report what the signals say after an evaluation, and once more of the finished training."""
 
 
 SILENT = Observer()

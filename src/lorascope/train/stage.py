@@ -1,6 +1,7 @@
 """train: a checked dataset and a base model -> an adapter. This file is the training loop."""
 
 import contextlib
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,9 @@ def train_splits(
             if training.trackers is not None:
                 training.trackers.close()
         request.release(training.done)
-        return finish(training, inputs, clock)
+        summary = finish(training, inputs, clock)
+        _judge_finished(training)
+        return summary
 
 
 def is_finished(run: RunFolder, inputs: StageInputs, *, overwrite: Overwrite) -> bool:
@@ -263,6 +266,13 @@ def _judge(training: Training) -> None:
             training.trackers.judgement(found, training.done)
     told = training.ranks.collect([found.stop if found is not None else None])
     training.stopped = next((one for one in told if one is not None), None)
+
+
+def _judge_finished(training: Training) -> None:
+    """Have the signals read a last time, now that the last evaluation and the summary are on record."""
+    if training.judge is not None and training.ranks.writes:
+        found = training.judge(training.run, ())
+        training.observer.judgement(dataclasses.replace(found, stop=None, is_last=True))
 
 
 def _log_step(training: Training, result: StepResult, rate: float, num_examples: int, seconds: float) -> None:

@@ -10,7 +10,7 @@ from lorascope.diagnose.logs.open_log import open_log
 from lorascope.errors import NothingLogged
 
 ROWS = [{"step": step, "loss": 3 - step / 4, "text": "a } and a ]"} for step in range(1, 8)]
-TOLD = "the file is damaged or ends in the middle: {} whole entries were read"
+TOLD = "the file is damaged or ends in the middle: {} read"
 
 
 def read(tmp_path: Path, text: str, columns: dict[str, str] | None = None) -> LoggedRun:
@@ -36,12 +36,13 @@ def test_the_whole_entries_of_a_cut_table_are_read_and_counted(
     tmp_path: Path, form: str, cut_behind: str
 ) -> None:
     text = written(form)
-    for num_whole in (1, 2, 6):  # the entry behind them is the one that is cut
+    told = {1: "1 whole entry was", 2: "2 whole entries were", 6: "6 whole entries were"}
+    for num_whole in told:  # the entry behind them is the one that is cut
         at = -1
         for _ in range(num_whole + 1):
             at = text.index(cut_behind, at + 1)
         run = read(tmp_path, text[: at + len(cut_behind)])
-        assert run.format == "JSON" and run.problems == (TOLD.format(num_whole),)
+        assert run.format == "JSON" and run.problems == (TOLD.format(told[num_whole]),)
         assert run.train.step.tolist() == list(range(1, num_whole + 1))
         assert run.train.loss.tolist() == [3 - step / 4 for step in range(1, num_whole + 1)]
 
@@ -49,7 +50,9 @@ def test_the_whole_entries_of_a_cut_table_are_read_and_counted(
 @pytest.mark.parametrize("form", ["compact", "spread", "lines"])
 def test_a_table_that_lacks_its_last_bracket_has_all_of_its_entries(tmp_path: Path, form: str) -> None:
     run = read(tmp_path, written(form).rstrip("]\n"))
-    assert run.train.step.tolist() == [1, 2, 3, 4, 5, 6, 7] and run.problems == (TOLD.format(7),)
+    assert run.train.step.tolist() == [1, 2, 3, 4, 5, 6, 7] and run.problems == (
+        TOLD.format("7 whole entries were"),
+    )
 
 
 def test_an_array_that_ends_before_its_first_entry_does_is_waited_for(tmp_path: Path) -> None:

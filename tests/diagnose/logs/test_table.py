@@ -162,7 +162,7 @@ def test_a_step_that_goes_back_is_a_restart_and_nothing_is_left_out(tmp_path: Pa
     run = open_log(write_csv(tmp_path / "a.csv", ["step", "loss"], *rows))
     assert run.restarts == (3,) and len(run.train) == 6
     assert "goes back 1 time, first from 30 to 20" in run.problems[0]
-    assert "1 training points have the step of the point before" in run.problems[1]
+    assert "1 training point has the step of the point before" in run.problems[1]
 
 
 def test_rows_that_are_cut_or_repeat_the_header_are_told(tmp_path: Path) -> None:
@@ -176,7 +176,10 @@ def test_a_value_that_is_no_number_is_absent_and_told(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", ["step", "loss"], [1, 2.5], [2, "oops"], [3, "1,024.5"])
     run = open_log(path)
     assert run.train.loss.tolist() == [2.5, 1024.5]
-    assert '1 values of "loss" are no numbers' in run.problems[0] and "'oops'" in run.problems[0]
+    assert (
+        '1 value of "loss" is no number and counts as absent: ' in run.problems[0]
+        and "'oops'" in run.problems[0]
+    )
 
 
 def test_columns_may_be_given_and_wrong_ones_are_refused_with_the_nearest(tmp_path: Path) -> None:
@@ -266,7 +269,7 @@ def test_a_loss_of_more_digits_than_any_number_has_is_told_and_costs_no_line(tmp
     )
     run = open_log(path)
     assert run.train.step.tolist() == [1, 2, 3] and run.train.loss_not_finite.tolist() == [False, True, False]
-    assert len(run.problems) == 1 and '1 values of "loss" are beyond what float32 holds' in run.problems[0]
+    assert len(run.problems) == 1 and '1 value of "loss" is beyond what float32 holds' in run.problems[0]
 
 
 ROWS = [

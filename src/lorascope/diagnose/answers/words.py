@@ -1,5 +1,6 @@
 """What rules on answers share: their gate, and what counts as a word."""
 
+from lorascope.diagnose.counts import counted
 from lorascope.diagnose.evidence import Answers, Evidence
 from lorascope.diagnose.finding import NotRun
 from lorascope.metrics.words import WORD
@@ -17,9 +18,8 @@ def need_answers(rule: str, evidence: Evidence) -> NotRun | Answers:
     if answers is None:
         return NotRun(rule=rule, reason="eval has not generated answers with this adapter and its base")
     if len(answers.adapter) < LEAST_PROMPTS:
-        return NotRun(
-            rule=rule, reason=f"{len(answers.adapter)} prompts were answered, {LEAST_PROMPTS} are needed"
-        )
+        have = counted(len(answers.adapter), "prompt was answered", "prompts were answered")
+        return NotRun(rule=rule, reason=f"{have}, {LEAST_PROMPTS} are needed")
     return answers
 
 

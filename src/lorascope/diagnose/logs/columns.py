@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from lorascope.diagnose.counts import counted
 from lorascope.diagnose.logs.numbers import (
     LARGEST_COUNT,
     are_small_losses,
@@ -71,8 +72,12 @@ class Columns:
         ]
         if strange:
             self.problems.append(
-                f'{len(strange):,} values of "{name}" are no numbers and count as absent; the first is '
-                f"{str(strange[0])[:40]!r}"
+                counted(
+                    len(strange),
+                    f'value of "{name}" is no number and counts as absent: ',
+                    f'values of "{name}" are no numbers and count as absent; the first is ',
+                )
+                + repr(str(strange[0])[:40])
             )
         present = np.array([number is not None for number in numbers], dtype=bool)
         return self._bounded(name, np.array(numbers, dtype=np.float64), present, is_count=is_count)
@@ -106,8 +111,10 @@ class Columns:
             beyond &= np.isfinite(values)
         if beyond.any():
             num, first = int(beyond.sum()), float(values[int(np.argmax(beyond))])
-            what = "2^53 and count as absent" if is_count else "what float32 holds and count as not finite"
-            self.problems.append(f'{num:,} values of "{name}" are beyond {what}; the first is {first:.3g}')
+            limit, as_what = ("2^53", "absent") if is_count else ("what float32 holds", "not finite")
+            one = f'value of "{name}" is beyond {limit} and counts as {as_what}: '
+            many = f'values of "{name}" are beyond {limit} and count as {as_what}; the first is '
+            self.problems.append(f"{counted(num, one, many)}{first:.3g}")
             values = np.where(beyond, np.nan if is_count else np.copysign(np.inf, values), values)
         return values, present & ~beyond if is_count else present
 
@@ -125,7 +132,7 @@ class Columns:
             unknown = np.array(rounded_zeros(raw, small_is_zero=small_is_zero), dtype=bool)
         if unknown.any():
             self.problems.append(
-                f'"{name}" is printed with few decimals: where it says 0, {int(unknown.sum()):,} times, '
-                "it is unknown"
+                f'"{name}" is printed with few decimals: where it says 0, '
+                f"{counted(int(unknown.sum()), 'time')}, it is unknown"
             )
         return np.where(unknown, np.nan, values), present & ~unknown

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lorascope.diagnose.counts import counted
 from lorascope.diagnose.logs.json_value import ends_early, sound_words, whole_number
 
 Rows = list[dict[str, Any]]
@@ -76,7 +77,8 @@ def cut_told(entries: Sequence[Any]) -> str:
     Args:
         entries: Those.
     """
-    return f"the file is damaged or ends in the middle: {len(entries):,} whole entries were read"
+    read = counted(len(entries), "whole entry was", "whole entries were")
+    return f"the file is damaged or ends in the middle: {read} read"
 
 
 def _behind_space(text: str, at: int) -> int:

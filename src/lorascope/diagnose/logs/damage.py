@@ -1,5 +1,7 @@
 """What of a file of records could not be read -> what to say of it."""
 
+from lorascope.diagnose.counts import counted
+
 Span = tuple[int, int]
 """First byte, and the one behind the last."""
 
@@ -13,14 +15,15 @@ def pass_over(spans: list[Span], begin: int, end: int) -> None:
     spans.append((begin, end))
 
 
-def damage_told(name: str, spans: list[Span], num_bytes: int, read: str) -> list[str]:
+def damage_told(name: str, spans: list[Span], num_bytes: int, num_read: int, unit: str) -> list[str]:
     """Say what was passed over; nothing of a file that is whole.
 
     Args:
         name: Of the file.
         spans: What could not be read of it, in order.
         num_bytes: Its length.
-        read: What could be read, as in "29 lines".
+        num_read: How much could be read.
+        unit: Of that, as in "line".
     """
     told = []
     inner = [span for span in spans if span[1] < num_bytes]
@@ -32,5 +35,6 @@ def damage_told(name: str, spans: list[Span], num_bytes: int, read: str) -> list
             "bytes were passed over, and points may be missing there"
         )
     if len(inner) < len(spans):
-        told.append(f"{name} is damaged or still being written: {read} before that were read")
+        read = counted(num_read, f"{unit} before that was", f"{unit}s before that were")
+        told.append(f"{name} is damaged or still being written: {read} read")
     return told

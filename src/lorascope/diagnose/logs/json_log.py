@@ -114,7 +114,9 @@ def _lines_run(
         )
     elif broken:
         problems.append(
-            f"{len(broken):,} lines are no JSON and were passed over, the first is line {broken[0]:,}"
+            f"line {broken[0]:,} is no JSON and was passed over"
+            if len(broken) == 1
+            else f"{len(broken):,} lines are no JSON and were passed over, the first is line {broken[0]:,}"
         )
     return _rows_run(entries, path, columns, problems)
 

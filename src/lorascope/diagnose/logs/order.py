@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from lorascope.diagnose.counts import counted
+
 _SHUFFLED = 0.10
 _LEAST_FALLS = 3
 
@@ -46,5 +48,6 @@ def restarts_of(step: np.ndarray, problems: list[str]) -> tuple[int, ...]:
         )
     same = int((np.diff(step) == 0).sum())
     if same:
-        problems.append(f"{same:,} training points have the step of the point before; all are kept")
+        have = counted(same, "training point has", "training points have")
+        problems.append(f"{have} the step of the point before; all are kept")
     return tuple(int(one) for one in falls)

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from lorascope.diagnose.counts import counted
 from lorascope.diagnose.logs import names
 from lorascope.diagnose.logs.curve import LoggedRun
 from lorascope.diagnose.logs.numbers import as_number
@@ -70,8 +71,11 @@ def delimited_run(
     whole = [row for row in rows if len(row) == len(columns) and row != columns]
     if len(whole) < len(rows):
         problems.append(
-            f"{len(rows) - len(whole):,} rows were passed over: they have another number of columns than the "
-            "header, or repeat it"
+            counted(
+                len(rows) - len(whole),
+                "row was passed over: it has another number of columns than the header, or repeats it",
+                "rows were passed over: they have another number of columns than the header, or repeat it",
+            )
         )
     # An empty cell is no value: W&B and pandas write one wherever a step did not log a column. Only of a loss
     # it is kept as None, because it may be one that should be there.
@@ -270,8 +274,9 @@ def _last_run(rows: list[dict[str, Any]], problems: list[str]) -> tuple[list[dic
     kept = [row for row in rows if str(row.get(column)) == runs[0]]
     passed_over = len(rows) - len(kept)
     problems.append(
-        f'"{column}" names {len(runs):,} runs: the last, "{runs[0]}", was read, and {passed_over:,} '
-        f"rows of {shown}{more} were passed over; to judge another, put its rows into a file of their own"
+        f'"{column}" names {len(runs):,} runs: the last, "{runs[0]}", was read, and '
+        f"{counted(passed_over, 'row')} of {shown}{more} {'was' if passed_over == 1 else 'were'} passed "
+        "over; to judge another, put its rows into a file of their own"
     )
     return kept, f', run "{runs[0]}" of {len(runs):,}'
 

@@ -78,7 +78,7 @@ def _run(
     halves = (*_TRAIN_FOLDERS, *EVAL_WORDS)
     for file, data in files:
         found, passed_over = values_of(data)
-        problems += damage_told(file.name, passed_over, len(data), f"{len(found):,} values")
+        problems += damage_told(file.name, passed_over, len(data), len(found), "value")
         half = file.parent.name if path.is_dir() and file.parent.name.lower() in halves else ""
         values += [Value(one.step, f"{half}/{one.tag}", one.value) for one in found] if half else found
     if not values:

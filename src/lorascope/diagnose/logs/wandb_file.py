@@ -64,7 +64,7 @@ def wandb_run(data: bytes, path: Path, given: Mapping[str, str] | None = None) -
             f"let training go on; {AS_HISTORY}",
             form=FORM,
         )
-    problems = damage_told(path.name, passed_over, len(data), f"{len(history):,} lines")
+    problems = damage_told(path.name, passed_over, len(data), len(history), "line")
     return table_run(history, path, FORM, given, problems=problems)
 
 

@@ -1,5 +1,6 @@
 """What a rule needs before it may speak, in words that say how much is missing."""
 
+from lorascope.diagnose.counts import counted
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import NotRun
 from lorascope.diagnose.series import Series
@@ -19,16 +20,16 @@ def _need_rows(rule: str, series: Series | None, name: str) -> NotRun | None:
     if series is None:
         return NotRun(rule=rule, reason=f"there is no {name} set with losses of single rows")
     if series.num_rows < MIN_CLUSTERS:
-        return NotRun(
-            rule=rule, reason=f"{series.num_rows} {name} rows are shared, {MIN_CLUSTERS} are needed"
-        )
+        have = counted(series.num_rows, f"{name} row is", f"{name} rows are")
+        return NotRun(rule=rule, reason=f"{have} shared, {MIN_CLUSTERS} are needed")
     return None
 
 
 def _need_evals(rule: str, series: Series, least: int) -> NotRun | None:
     """Insist on enough evaluations."""
     if len(series) < least:
-        return NotRun(rule=rule, reason=f"there are {len(series)} evaluations, {least} are needed")
+        have = f"there {'is' if len(series) == 1 else 'are'} {counted(len(series), 'evaluation')}"
+        return NotRun(rule=rule, reason=f"{have}, {least} are needed")
     return None
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lorascope.diagnose.counts import counted
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.rows.gates import need_series
@@ -58,7 +59,8 @@ def length_bias(evidence: Evidence) -> Outcome:
     if isinstance(validation, NotRun):
         return validation
     if len(validation) < 2 or validation.num_rows < _BUCKETS * MIN_CLUSTERS:
-        have = f"{validation.num_rows} validation rows in {len(validation)} evaluations"
+        rows = counted(validation.num_rows, "validation row")
+        have = f"{rows} in {counted(len(validation), 'evaluation')}"
         return NotRun(rule=RULE, reason=f"{have}; {_BUCKETS * MIN_CLUSTERS} rows in 2 are needed")
     buckets = length_buckets(validation)
     if len(buckets) < 2:

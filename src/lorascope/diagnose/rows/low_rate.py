@@ -5,6 +5,7 @@ import numpy as np
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.rows.gates import need_series
+from lorascope.diagnose.rows.rate_spent import rate_spent
 
 RULE = "low_rate"
 _LEAST_EVALS = 5
@@ -33,7 +34,7 @@ def low_rate(evidence: Evidence) -> Outcome:
     probe = need_series(RULE, evidence.probe, "train probe", _LEAST_EVALS)
     if isinstance(probe, NotRun):
         return probe
-    spent = _spent(evidence, probe.steps)
+    spent = rate_spent(evidence, probe.steps)
     if probe.steps[0] != 0 or spent is None:
         return NotRun(rule=RULE, reason="the base model was not evaluated, or no learning rate is logged")
     last = len(probe) - 1
@@ -67,12 +68,3 @@ def low_rate(evidence: Evidence) -> Outcome:
         action=f"try {factor} times the rate: {evidence.retrain(learning_rate=f'{factor * rate:.2g}')}",
         would_change="a fall that slows down for the same learning rate spent",
     )
-
-
-def _spent(evidence: Evidence, steps: tuple[int, ...]) -> np.ndarray | None:
-    """Sum of the learning rates up to each of some steps; None where some are not known."""
-    rates = evidence.steps.learning_rate
-    if not len(rates) or not np.isfinite(rates).all():
-        return None
-    total = np.concatenate([[0.0], np.cumsum(rates)])
-    return np.asarray(total[np.searchsorted(evidence.steps.step, steps, side="right")])

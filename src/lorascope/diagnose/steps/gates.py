@@ -1,5 +1,6 @@
 """What a rule on the training curve needs before it may speak."""
 
+from lorascope.diagnose.counts import counted
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import NotRun
 
@@ -21,6 +22,7 @@ def need_points(rule: str, evidence: Evidence, least: int) -> NotRun | None:
     missing = need_likelihood(rule, evidence)
     if missing is None and len(evidence.losses) < least:
         after = " since the end of warmup" if evidence.warmed_up else ""
-        what = "steps" if evidence.log is None else "logged losses"
-        return NotRun(rule=rule, reason=f"{len(evidence.losses)} {what}{after}, {least} are needed")
+        num = len(evidence.losses)
+        have = counted(num, "step") if evidence.log is None else counted(num, "logged loss", "logged losses")
+        return NotRun(rule=rule, reason=f"{have}{after}, {least} are needed")
     return missing

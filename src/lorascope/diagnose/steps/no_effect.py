@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lorascope.diagnose.counts import counted
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.steps.fall import LEAST_FALL, MIN_POINTS, fall
@@ -46,7 +47,7 @@ def no_effect(evidence: Evidence) -> Outcome:
         if rate_is_zero
         else f"all {probe.num_rows:,} train probe rows have exactly the loss they had before training"
         if still and probe is not None
-        else f"the gradient was exactly 0 in {zero:,} of {len(evidence.steps):,} steps"
+        else f"the gradient was exactly 0 in {zero:,} of {counted(len(evidence.steps), 'step')}"
     )
     return Finding(
         rule=RULE,
@@ -57,7 +58,7 @@ def no_effect(evidence: Evidence) -> Outcome:
             "num_steps": len(evidence.steps),
             "losses_unchanged": bool(still),
             "learning_rate_is_zero": rate_is_zero,
-            "sentence": f"After {len(evidence.steps):,} steps {reason}.",
+            "sentence": f"After {counted(len(evidence.steps), 'step')} {reason}.",
         },
         how_sure="certain: these are equalities, not estimates",
         action=f"set a learning rate: {evidence.retrain(learning_rate='1e-4')}"

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from lorascope.diagnose.counts import counted
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import SEVERITIES, Finding, Outcome, Severity
 from lorascope.diagnose.logs.curve import TrainPoints
@@ -68,7 +69,8 @@ def _stopped(evidence: Evidence, failure: dict[str, Any]) -> Finding:
         if precision == "fp16"
         else evidence.slower(rate=failure.get("learning_rate"))
     )
-    seen = f" The batch held {len(ids)} examples, the first is {ids[0]}." if ids else ""
+    held = f"{counted(len(ids), 'example')}, {'' if len(ids) == 1 else 'the first is '}"
+    seen = f" The batch held {held}{ids[0]}." if ids else ""
     return Finding(
         rule=RULE,
         severity="critical",
@@ -190,9 +192,7 @@ def _disguise(
     num, num_disguised = int(zeros.is_zero.sum()), int(disguised.sum())
     still = num > 0 and bool((steps.grad_norm[zeros.is_zero] == 0).all())
     from_labels = not num_disguised and (nothing or still)
-    told = (
-        f"{num:,} of {len(steps):,} losses are exactly 0" if num else f"the first loss is {steps.loss[0]:.1g}"
-    )
+    told = _exactly_0(num, len(steps)) if num else f"the first loss is {steps.loss[0]:.1g}"
     if zeros.at_end >= _RUN and not nothing:
         since = f"from {evidence.step_word} {steps.step[-zeros.at_end]:,.0f} to the end"
         told += f", {'all' if num == zeros.at_end else f'{zeros.at_end:,} of them'} {since}"
@@ -224,6 +224,10 @@ def _logs_gradients(steps: TrainPoints) -> bool:
     return bool((np.isfinite(steps.grad_norm) | steps.grad_norm_not_finite).any())
 
 
+def _exactly_0(num: int, total: int) -> str:
+    return f"{num:,} of {total:,} losses {'is' if num == 1 else 'are'} exactly 0"
+
+
 def _beside(steps: TrainPoints, num_disguised: int) -> str:
     """What the gradient says of zeros; that it says nothing where it is not logged."""
     if not _logs_gradients(steps):
@@ -237,7 +241,7 @@ def _single(evidence: Evidence, is_abrupt: np.ndarray) -> Finding | None:
     if not num:
         return None
     step, word = float(steps.step[int(np.argmax(is_abrupt))]), evidence.step_word
-    share = f"{num:,} of {len(steps):,} losses {'is' if num == 1 else 'are'} exactly 0"
+    share = _exactly_0(num, len(steps))
     return Finding(
         rule=RULE,
         severity="info",
@@ -264,12 +268,12 @@ def _rounded(evidence: Evidence, rounded: np.ndarray) -> Finding | None:
     return Finding(
         rule=RULE,
         severity="info",
-        title=f"{num:,} of {total:,} losses are below what the log prints",
+        title=f"{num:,} of {total:,} losses {'is' if num == 1 else 'are'} below what the log prints",
         evidence={
             "num_zero": num,
             "num_points": total,
-            "sentence": f"From {evidence.step_word} {step:,.0f} on {num:,} losses are printed as 0, after "
-            "losses that came down to it.",
+            "sentence": f"From {evidence.step_word} {step:,.0f} on {counted(num, 'loss is', 'losses are')} "
+            "printed as 0, after losses that came down to it.",
         },
         how_sure="the losses before them are small, so rounding explains them; a NaN would come at once",
         action="none is needed; a loss this low on training rows says that they are known by heart",
@@ -309,9 +313,9 @@ def _gradients(evidence: Evidence) -> Finding | None:
     share, step = num / total, int(evidence.steps.step[int(np.argmax(skipped))])
     severity: Severity = "info" if share < _SKIPS_ALLOWED else "warn" if share < _MOST else "critical"
     what = (
-        "steps were skipped by the fp16 loss scaler"
+        f"steps {'was' if num == 1 else 'were'} skipped by the fp16 loss scaler"
         if evidence.log is None
-        else "gradient norms are not finite"
+        else f"gradient norms {'is' if num == 1 else 'are'} not finite"
     )
     return Finding(
         rule=RULE,

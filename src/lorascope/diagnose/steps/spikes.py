@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lorascope.diagnose.counts import counted
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome, Severity
 from lorascope.diagnose.steps.divergence import divergence
@@ -167,7 +168,7 @@ def _stayed(evidence: Evidence, found: Spikes) -> str:
     if found.num_points[longest] < _LONG:
         return ""
     step = int(evidence.steps.step[found.at[longest]])
-    return f" From step {step:,} on it stayed up for {int(found.num_points[longest]):,} points."
+    return f" From step {step:,} on it stayed up for {counted(int(found.num_points[longest]), 'point')}."
 
 
 def _rhythm(at: np.ndarray, evidence: Evidence) -> str | None:
@@ -223,7 +224,7 @@ def unstable(evidence: Evidence) -> Outcome:
         return missing
     loss = _points_of_enough_tokens(evidence)
     if len(loss) < _LEAST:
-        reason = f"{len(loss)} points of {_ENOUGH_TOKENS} target tokens, {_LEAST} are needed"
+        reason = f"{counted(len(loss), 'point')} of {_ENOUGH_TOKENS} target tokens, {_LEAST} are needed"
         return NotRun(rule=UNSTABLE, reason=reason)
     start = len(loss) // _OPENING
     excess = _excess(loss, min(_LOCAL, (len(loss) // 4) | 1))[start:]

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from lorascope.diagnose.counts import counted
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import Finding, NotRun, Outcome
 from lorascope.diagnose.steps.fall import median_difference_stderr, noise
@@ -44,8 +45,8 @@ def staircase(evidence: Evidence) -> Outcome:
     epochs = np.split(logs, np.flatnonzero(np.diff(number)) + 1)
     epochs = [one for one in epochs if len(one) >= _LEAST_IN_EPOCH]
     if len(epochs) <= _LEAST_BOUNDARIES:
-        reason = f"{max(0, len(epochs) - 1)} boundaries between epochs of 5 points or more, 2 are needed"
-        return NotRun(rule=RULE, reason=reason)
+        have = counted(max(0, len(epochs) - 1), "boundary", "boundaries")
+        return NotRun(rule=RULE, reason=f"{have} between epochs of 5 points or more, 2 are needed")
     ends = [_ends(one) for one in epochs]
     drops = np.array([before[1] - after[0] for before, after in itertools.pairwise(ends)])
     inside = np.array([first - last for first, last in ends[1:]])
