@@ -95,8 +95,8 @@ def test_blocks_are_cut_between_lines_and_judged_one_by_one(
 def test_a_log_is_read_beside_the_main_thread_in_which_arrow_would_take_signals_for_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Its CSV reader ends with ArrowCancelled at a SIGTERM where it runs in the main thread: a training that was
-    # asked to stop while it was judged ended with that error.
+    # Its CSV reader ends with ArrowCancelled at a SIGTERM where it runs in the main thread: a training that
+    # was asked to stop while it was judged ended with that error.
     path, _ = written(tmp_path)
     threads: list[threading.Thread] = []
     cut = step_columns._cells
