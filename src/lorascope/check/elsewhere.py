@@ -60,21 +60,18 @@ def nothing_is_masked(splits: _Splits) -> bool:
     return bool(rows) and all(example.num_target_tokens == example.num_tokens - 1 for example in rows)
 
 
-def everything_is_learnt(splits: _Splits, num_answered: int) -> Notice:
+def everything_is_learnt(splits: _Splits) -> Notice:
     """What it means that nothing is masked: right for some trainings, and not for others.
 
     Args:
         splits: Rows of which `nothing_is_masked`.
-        num_answered: Rows with answers by the chat template: they have prompts.
     """
     rows = [failure(example, split, "every token is a target") for split, example in each(splits)]
-    seen = f" (by the chat template {num_answered:,} of these rows have prompts)" if num_answered else ""
     return notice(
         "nothing_masked",
         "warn",
         f"nothing but padding is masked: every token of all {len(rows):,} rows is a target. That is right "
-        "for plain text and for continued pretraining; with instruction data the prompts are learnt "
-        f"too{seen}",
+        "for plain text and for continued pretraining; with instruction data the prompts are learnt too",
         rows,
         fix="to learn answers alone, give TRL prompts and completions (completion_only_loss), or messages "
         "with assistant_only_loss=True; elsewhere set the labels of prompts to -100",

@@ -29,13 +29,15 @@ def prompt_is_no_target(
         prompt_ids: Example id to the ids of the prompt before its first answer; empty where texts are not
             known.
         spans: Answers as the chat template marks them, where texts are not known.
-        may_be_plain: Do not judge rows of which nothing is masked: all of a plain text is to be learnt.
+        may_be_plain: Do not judge rows of which nothing is masked, unless the chat template shows answers in
+            them: all of a plain text is to be learnt.
     """
-    if may_be_plain and nothing_is_masked(splits):
+    unanswered = spans is None or not spans.num_rows
+    if may_be_plain and unanswered and nothing_is_masked(splits):
         return not_made("prompt_masked", _PROMPT, "nothing is masked in any row, as is right for plain text")
     rows = [(split, example) for split, example in each(splits) if example.example_id in prompt_ids]
     if not rows:
-        return _prompt_by_shape(splits) if spans is None or not spans.num_rows else _prompt_by_spans(spans)
+        return _prompt_by_shape(splits) if unanswered or spans is None else _prompt_by_spans(spans)
     failures = []
     for split, example in rows:
         length = len(prompt_ids[example.example_id])

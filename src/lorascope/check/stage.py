@@ -121,8 +121,8 @@ def check_dataset(
 def check_rows(rows: Sequence[Mapping[str, Sequence[int]]], tokenizer: Any) -> dict[str, Any]:
     """Check tokenised rows as a trainer has collated them.
 
-    Where nothing is masked in any row, the training is taken to be on plain text: a notice says what that
-    means, and no check fails for it.
+    Where nothing is masked in any row, and the chat template shows no answers, the training is taken to be on
+    plain text: a notice says what that means, and no check fails for it.
 
     Args:
         rows: Each with input_ids and labels, and attention_mask where the batch had one.
@@ -143,8 +143,8 @@ def check_rows(rows: Sequence[Mapping[str, Sequence[int]]], tokenizer: Any) -> d
     spans = Spans(splits, tokenizer, stop_ids_of(tokenizer))
     said = texts_of_tokens(splits, tokenizer)
     report = examine(splits, {"train": notes}, tokenizer, None, said, (), spans=spans, may_be_plain=True)
-    unmasked = nothing_is_masked(splits)
-    report["notices"] = [everything_is_learnt(splits, spans.num_rows).as_dict()] if unmasked else []
+    plain = not spans.num_rows and nothing_is_masked(splits)
+    report["notices"] = [everything_is_learnt(splits).as_dict()] if plain else []
     return report
 
 

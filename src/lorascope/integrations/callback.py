@@ -30,7 +30,8 @@ class LorascopeCallback(TrainerCallback):
         trainer.add_callback(LorascopeCallback())
 
     Before step 1 the rows of the Trainer's own first batches, as it collated them, go through `check`. Where
-    nothing but padding is masked in any of them, one line says what that means, and the training goes on.
+    nothing but padding is masked in any of them, and no chat template shows prompts, one line says what that
+    means, and the training goes on.
     During training the loss of every step is the one that the Trainer goes backward from, whatever computes
     it, so that a NaN is a NaN: transformers logs means over several steps and by default writes another
     number in place of a NaN. A step whose loss or gradient is not finite is not made: its gradients are
