@@ -180,6 +180,7 @@ def train_once(run: Path, *, watched: bool) -> dict[str, float]:
     folder = RunFolder(run)
     with (
         mock.patch.object(stage, "_judge", timed("judging", stage._judge)),
+        mock.patch.object(stage, "_judge_finished", timed("judging", stage._judge_finished)),
         mock.patch.object(stage, "_log_step", timed("logging", stage._log_step)),
         mock.patch.object(stage, "evaluate", timed("evaluating", stage.evaluate)),
         contextlib.nullcontext() if watched else mock.patch.object(LineLog, "append", keep),

@@ -10,6 +10,7 @@ from lorascope.diagnose.logs.step_columns import read_columns
 from lorascope.run.records import StepRecord, read_steps
 
 _COLUMNS = ("step", "epoch", "loss", "target_tokens", "learning_rate", "grad_norm")
+_SHORT_BYTES = 1 << 16  # some 250 steps: line by line they are read before Arrow's threads have started
 
 
 def read_step_log(path: Path, broken: list[int] | None = None) -> TrainPoints:
@@ -26,6 +27,8 @@ def read_step_log(path: Path, broken: list[int] | None = None) -> TrainPoints:
     """
     if not path.is_file() or not path.stat().st_size:
         return NO_POINTS
+    if path.stat().st_size <= _SHORT_BYTES:
+        return step_points(read_steps(path, broken))
     try:
         return _points(read_columns(path, _COLUMNS))
     except (pa.ArrowInvalid, KeyError):  # a line in the middle is torn, or foreign: read it with care
