@@ -60,6 +60,11 @@ def nothing_is_masked(splits: _Splits) -> bool:
     return bool(rows) and all(example.num_target_tokens == example.num_tokens - 1 for example in rows)
 
 
+def is_plain(splits: _Splits, spans: "Spans | None") -> bool:
+    """Whether rows may be a plain text: nothing is masked, and no chat template shows answers in them."""
+    return (spans is None or not spans.num_rows) and nothing_is_masked(splits)
+
+
 def everything_is_learnt(splits: _Splits) -> Notice:
     """What it means that nothing is masked: right for some trainings, and not for others.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from lorascope.check.elsewhere import Spans, nothing_is_masked
+from lorascope.check.elsewhere import Spans, is_plain, nothing_is_masked
 from lorascope.check.findings import CheckResult, not_made, result
 from lorascope.check.labels import Failure, each, failure
 from lorascope.check.notices import Notice, notice
@@ -32,12 +32,11 @@ def prompt_is_no_target(
         may_be_plain: Do not judge rows of which nothing is masked, unless the chat template shows answers in
             them: all of a plain text is to be learnt.
     """
-    unanswered = spans is None or not spans.num_rows
-    if may_be_plain and unanswered and nothing_is_masked(splits):
+    if may_be_plain and is_plain(splits, spans):
         return not_made("prompt_masked", _PROMPT, "nothing is masked in any row, as is right for plain text")
     rows = [(split, example) for split, example in each(splits) if example.example_id in prompt_ids]
     if not rows:
-        return _prompt_by_shape(splits) if unanswered or spans is None else _prompt_by_spans(spans)
+        return _prompt_by_shape(splits) if spans is None or not spans.num_rows else _prompt_by_spans(spans)
     failures = []
     for split, example in rows:
         length = len(prompt_ids[example.example_id])

@@ -7,8 +7,8 @@ from typing import Any
 from lorascope.check.elsewhere import (
     Spans,
     everything_is_learnt,
+    is_plain,
     nothing_but_stop,
-    nothing_is_masked,
     texts_of_tokens,
 )
 from lorascope.check.findings import MOST_ROWS, CheckResult
@@ -143,8 +143,7 @@ def check_rows(rows: Sequence[Mapping[str, Sequence[int]]], tokenizer: Any) -> d
     spans = Spans(splits, tokenizer, stop_ids_of(tokenizer))
     said = texts_of_tokens(splits, tokenizer)
     report = examine(splits, {"train": notes}, tokenizer, None, said, (), spans=spans, may_be_plain=True)
-    plain = not spans.num_rows and nothing_is_masked(splits)
-    report["notices"] = [everything_is_learnt(splits).as_dict()] if plain else []
+    report["notices"] = [everything_is_learnt(splits).as_dict()] if is_plain(splits, spans) else []
     return report
 
 

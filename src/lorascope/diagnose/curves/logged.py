@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lorascope.diagnose.counts import counted
 from lorascope.diagnose.evidence import Evidence
 from lorascope.diagnose.finding import NotRun
 from lorascope.diagnose.steps.fall import noise
@@ -197,15 +198,12 @@ def need_curve(
         )
         return NotRun(rule=rule, reason=reason)
     if len(curve) < least:
-        return NotRun(rule=rule, reason=f"{_counted(len(curve))} logged, {least} are needed")
+        have = counted(len(curve), "evaluation is", "evaluations are")
+        return NotRun(rule=rule, reason=f"{have} logged, {least} are needed")
     if len(evidence.losses) < points:
         reason = f"{len(evidence.losses)} training losses are logged, {points} are needed"
         return NotRun(rule=rule, reason=reason)
     return curve
-
-
-def _counted(num: int) -> str:
-    return "1 evaluation is" if num == 1 else f"{num} evaluations are"
 
 
 def train_loss_near(evidence: Evidence, step: float, width: float) -> float | None:

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from lorascope.diagnose.counts import counted
 from lorascope.diagnose.curves.logged import MIN_EVALS, logged_curve
 from lorascope.diagnose.curves.metric_disagrees import Disagreement, disagreement
 from lorascope.diagnose.curves.overfitting import overfit_by_shape
@@ -80,7 +81,7 @@ def _num_logged(evidence: Evidence, num: int) -> str:
     """How many evaluations there are to choose from, and how many more that are no number."""
     broken = int(evidence.log.evals.loss_not_finite.sum()) if evidence.log is not None else 0
     if not broken:
-        return f"{num} evaluation{'s are' if num != 1 else ' is'} logged"
+        return f"{counted(num, 'evaluation is', 'evaluations are')} logged"
     if num + broken == 1:
         return "1 evaluation is logged and its loss is not finite"
     finite = f"{num or 'none'} of them {'is' if num <= 1 else 'are'} finite"
